@@ -1,0 +1,10 @@
+export { backoffMs, type BackoffPolicy } from './backoff.js';
+export { BoundedMap, type Bounds } from './bounded-map.js';
+export { delay, within, type Clock, type Timed, type Timer } from './clock.js';
+export { formatDuration, parseDuration } from './duration.js';
+export { randomId, type Random } from './random.js';
+export { Redacted } from './redacted.js';
+export { err, ok, unreachable, type Result } from './result.js';
+export { SingleFlight } from './single-flight.js';
+export { createSystemClock } from './system-clock.js';
+export { systemRandom } from './system-random.js';
