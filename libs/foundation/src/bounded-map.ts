@@ -15,7 +15,11 @@ export class BoundedMap<V> {
   readonly #onEvict: (key: string, value: V) => void;
   #bytes = 0;
 
-  constructor(bounds: Bounds, bytesOf: (value: V) => number, onEvict: (key: string, value: V) => void = () => undefined) {
+  constructor(
+    bounds: Bounds,
+    bytesOf: (value: V) => number,
+    onEvict: (key: string, value: V) => void = () => undefined,
+  ) {
     this.#bounds = bounds;
     this.#bytesOf = bytesOf;
     this.#onEvict = onEvict;

@@ -1,3 +1,5 @@
+export type { Aead } from './aead.js';
+export { createAesGcm } from './aes-gcm.js';
 export { backoffMs, type BackoffPolicy } from './backoff.js';
 export { BoundedMap, type Bounds } from './bounded-map.js';
 export { delay, within, type Clock, type Timed, type Timer } from './clock.js';

@@ -1,1 +1,25 @@
-export {};
+export { pushAdditionalData, type PushBinding } from './channel.js';
+export { decode, encode } from './decoding.js';
+export {
+  ERRORS,
+  failure,
+  isErrorCode,
+  TokenBrokerError,
+  type ErrorCode,
+  type ErrorEntry,
+  type Failure,
+} from './errors.js';
+export { IDENTIFIER_PATTERN, isIdentifier, isSlot } from './identifiers.js';
+export { LIMITS } from './limits.js';
+export * from './messages/admin.js';
+export * from './messages/events.js';
+export * from './messages/get.js';
+export * from './messages/sync.js';
+export { normaliseScopes, partitionOf, slotOf, type TokenParameters } from './slot.js';
+export {
+  createSubjects,
+  DEFAULT_SUBJECT_PREFIX,
+  inboxPrefixOf,
+  type ParsedSubject,
+  type Subjects,
+} from './subjects.js';

@@ -1,0 +1,71 @@
+import { err, ok, type Result } from '@token-broker/foundation';
+import type { z } from 'zod';
+import { LIMITS } from './limits.js';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** JSON as bytes; the only encoding of the protocol. */
+export function encode(message: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(message));
+}
+
+/**
+ * Decodes one message strictly: size, UTF-8, JSON, depth and dangerous keys are checked before the schema is. The error
+ * is one sentence for the sender; it repeats nothing of the message but the names of fields.
+ */
+export function decode<S extends z.ZodType>(
+  schema: S,
+  bytes: Uint8Array,
+  maxBytes: number,
+): Result<z.output<S>, string> {
+  const json = decodeJson(bytes, maxBytes);
+  if (!json.ok) return json;
+  const parsed = schema.safeParse(json.value);
+  if (parsed.success) return ok(parsed.data);
+  const [issue] = parsed.error.issues;
+  if (issue === undefined) return err('the message does not have the expected form');
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys')
+    return err(`unknown field ${issue.keys.map((key) => JSON.stringify(key.slice(0, 64))).join(', ')}`);
+  return err(path === '' ? issue.message : `${path}: ${issue.message}`);
+}
+
+function decodeJson(bytes: Uint8Array, maxBytes: number): Result<unknown, string> {
+  if (bytes.length > maxBytes)
+    return err(`the message has ${String(bytes.length)} bytes; the limit is ${String(maxBytes)}`);
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return err('the message is not valid UTF-8');
+  }
+  if (depthOf(text) > LIMITS.depth) return err(`the message is nested deeper than ${String(LIMITS.depth)} levels`);
+  let dangerous = false;
+  try {
+    const value: unknown = JSON.parse(text, (key, inner: unknown) => {
+      if (key === '__proto__' || key === 'constructor' || key === 'prototype') dangerous = true;
+      return inner;
+    });
+    return dangerous ? err('the message has a field with a forbidden name') : ok(value);
+  } catch {
+    return err('the message is not JSON');
+  }
+}
+
+/** The depth of nesting, read from the text: the parser itself would recurse before anybody could count. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (inString) {
+      if (code === 0x5c) i++;
+      else if (code === 0x22) inString = false;
+    } else if (code === 0x22) inString = true;
+    else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth);
+    else if (code === 0x7d || code === 0x5d) depth--;
+  }
+  return deepest;
+}

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { IDENTIFIER_PATTERN, SLOT_PATTERN } from './identifiers.js';
+import { LIMITS } from './limits.js';
+
+/** The version of the protocol in a body. It may be left out; any other is refused. */
+export const version = z.literal(1, { error: 'unsupported version; this broker speaks version 1' });
+
+export const identifier = z.string().regex(IDENTIFIER_PATTERN, 'must match [A-Za-z0-9_-]{1,64}');
+export const slot = z.string().regex(SLOT_PATTERN, 'is not a slot');
+/** Epochs, generations and sequence numbers: integers that a double holds exactly. */
+export const ordinal = z.int({ error: 'must be an integer' }).min(0).max(Number.MAX_SAFE_INTEGER);
+export const milliseconds = z.int({ error: 'must be an integer number of milliseconds' }).min(0);
+export const partition = z.int().min(0).max(1_023);
+
+/** One scope (RFC 6749 §3.3: no space, quote, backslash or control character). */
+export const scopeToken = z
+  .string()
+  .max(LIMITS.parameterCharacters, `must have at most ${String(LIMITS.parameterCharacters)} characters`)
+  .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'is not a scope (RFC 6749 §3.3)');
+
+/** An audience or a resource: printable, compared exactly. */
+export const parameter = z
+  .string()
+  .min(1)
+  .max(LIMITS.parameterCharacters, `must have at most ${String(LIMITS.parameterCharacters)} characters`)
+  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+  .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
