@@ -109,7 +109,9 @@ export interface OAuth2SourceConfiguration {
   readonly provider: 'oauth2';
   readonly grant: 'client_credentials';
   /** Discovery from the issuer's metadata (RFC 8414, OpenID Discovery), or an explicit token endpoint. */
-  readonly endpoint: { readonly kind: 'issuer'; readonly issuer: string } | { readonly kind: 'token-endpoint'; readonly tokenEndpoint: string };
+  readonly endpoint:
+    | { readonly kind: 'issuer'; readonly issuer: string }
+    | { readonly kind: 'token-endpoint'; readonly tokenEndpoint: string };
   /** `http://` issuers and endpoints are refused unless this is true. For development only. */
   readonly allowInsecureHttp: boolean;
   readonly clientId: string;
@@ -137,7 +139,10 @@ export interface OAuth2SourceConfiguration {
 
 export interface RefreshConfiguration {
   /** When to renew: with this much of the life left, as a fraction of it or in milliseconds. `off`: never ahead of demand. */
-  readonly ahead: { readonly kind: 'fraction'; readonly fraction: number } | { readonly kind: 'ms'; readonly ms: number } | { readonly kind: 'off' };
+  readonly ahead:
+    | { readonly kind: 'fraction'; readonly fraction: number }
+    | { readonly kind: 'ms'; readonly ms: number }
+    | { readonly kind: 'off' };
   /** Refreshed whether or not anybody asks, and fetched at start. Default false. */
   readonly keepWarm: boolean;
 }

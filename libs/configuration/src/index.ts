@@ -1,1 +1,10 @@
-export {};
+export type * from './configuration.js';
+export {
+  loadConfiguration,
+  parseConfiguration,
+  type ConfigurationOptions,
+  type LoadedConfiguration,
+  type ParseOptions,
+} from './load.js';
+export { formatProblems, type ConfigurationProblem, type ConfigurationProblems } from './problems.js';
+export type { FileContent, ReadFile } from './secret-file.js';

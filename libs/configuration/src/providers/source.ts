@@ -1,0 +1,33 @@
+import { unreachable } from '@token-broker/foundation';
+import { z } from 'zod';
+import type { SourceConfiguration } from '../configuration.js';
+import { encodeRefusal, wrongKind } from '../settings.js';
+import { suggestion } from '../suggestion.js';
+import { oauth2Schema, toOAuth2Source } from './oauth2.js';
+
+/** Each provider brings the schema of its sources: a new one is a new file and a line here. */
+const PROVIDER_SCHEMAS = [oauth2Schema] as const;
+
+const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.shape.provider.value);
+
+export const sourceSchema = z
+  .discriminatedUnion('provider', PROVIDER_SCHEMAS, {
+    error: (issue) => {
+      if (issue.code !== 'invalid_union') return wrongKind('a mapping', issue.input);
+      const written = (issue.input as { readonly provider?: unknown }).provider;
+      const known = `one of: ${PROVIDERS.join(', ')}`;
+      if (written === undefined) return encodeRefusal({ message: 'is required', hint: known });
+      const near = typeof written === 'string' ? suggestion(written, PROVIDERS) : undefined;
+      return encodeRefusal({ message: `no such provider; ${known}`, ...(near === undefined ? {} : { hint: near }) });
+    },
+  })
+  .meta({ description: 'A named recipe for getting a token.' });
+
+export function toSource(name: string, written: z.output<typeof sourceSchema>): SourceConfiguration {
+  switch (written.provider) {
+    case 'oauth2':
+      return toOAuth2Source(name, written);
+    default:
+      return unreachable(written.provider);
+  }
+}
