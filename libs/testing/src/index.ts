@@ -7,3 +7,21 @@ export { ensureServers, ServerUnavailableError } from './servers/server-binaries
 export type { ServerHandle, ServerOptions } from './servers/server-handle.js';
 export { ServerStartError } from './servers/server-instance.js';
 export type { Report } from './servers/server-place.js';
+export type { ControlRequest } from './identity/control-endpoint.js';
+export {
+  startIdentityProvider,
+  type IdentityProvider,
+  type IdentityProviderOptions,
+} from './identity/identity-provider.js';
+export type { IdentityClient, ProviderOptions } from './identity/provider-configuration.js';
+export {
+  startScriptedIdentityProvider,
+  type ScriptedIdentityProvider,
+  type ScriptedReply,
+  type ScriptedRequest,
+} from './identity/scripted-identity-provider.js';
+export { serveIdentityProvider } from './identity/serve-identity-provider.js';
+export type { FailureReply, RecordedTokenRequest, TokenEndpointCounts } from './identity/token-endpoint-gate.js';
+export { startProgram, type Program, type ProgramExit, type ProgramOptions } from './processes.js';
+export { SeededRandom } from './seeded-random.js';
+export { VirtualClock } from './virtual-clock.js';

@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { readBody, type TokenEndpointGate } from './token-endpoint-gate.js';
+
+/**
+ * What `POST /control` takes: each field that is given is carried out.
+ * `GET /counts` answers with the counts as JSON.
+ */
+export interface ControlRequest {
+  readonly delayTokenMs?: number;
+  readonly failNext?: {
+    readonly count: number;
+    readonly status?: number;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+  };
+  readonly hanging?: boolean;
+  readonly resetCounts?: boolean;
+}
+
+export async function answerControlRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: TokenEndpointGate,
+  allowControl: boolean,
+): Promise<void> {
+  const isControl = request.url === '/control';
+  if (isControl && !allowControl) {
+    reply(response, 403, { error: 'this provider was started without control' });
+    return;
+  }
+  if (request.method !== (isControl ? 'POST' : 'GET')) {
+    reply(response, 405, { error: isControl ? 'use POST' : 'use GET' });
+    return;
+  }
+  if (isControl) {
+    const text = await readBody(request);
+    try {
+      // Only our own tests and the local system send this; what is wrong with it shows in what they see.
+      apply(JSON.parse(text) as ControlRequest, gate);
+    } catch (error) {
+      reply(response, 400, { error: String(error) });
+      return;
+    }
+  }
+  reply(response, 200, gate.counts());
+}
+
+function apply({ delayTokenMs, failNext, hanging, resetCounts }: ControlRequest, gate: TokenEndpointGate): void {
+  if (delayTokenMs !== undefined) gate.setDelay(delayTokenMs);
+  if (failNext !== undefined) gate.failNext(failNext.count, failNext);
+  if (hanging !== undefined) gate.setHanging(hanging);
+  if (resetCounts === true) gate.resetCounts();
+}
+
+function reply(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
