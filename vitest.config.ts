@@ -9,6 +9,8 @@ export default defineConfig({
   test: {
     include: ['{libs,services}/*/src/**/*.test.ts', 'deploy/local/src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    // Real servers run beside the tests: more workers than this only make them wait for each other.
+    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['default'],
