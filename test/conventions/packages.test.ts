@@ -9,6 +9,12 @@ const namesOfWorkspaces = new Set(workspaces.map(({ manifest }) => manifest.name
 interface LockedPackage {
   readonly resolved?: string;
   readonly link?: boolean;
+  readonly dependencies?: Record<string, string>;
+  readonly optionalDependencies?: Record<string, string>;
+}
+
+function lockedPackages(): Record<string, LockedPackage> {
+  return (JSON.parse(readText('package-lock.json')) as { packages: Record<string, LockedPackage> }).packages;
 }
 
 describe('packages', () => {
@@ -77,12 +83,22 @@ describe('packages', () => {
   });
 
   it('are locked by name and checksum, not by the host they were downloaded from', () => {
-    const lock = JSON.parse(readText('package-lock.json')) as { packages: Record<string, LockedPackage> };
-    const locked = Object.entries(lock.packages);
+    const locked = Object.entries(lockedPackages());
     expect(locked.length).toBeGreaterThan(100);
     const hosts = locked.filter(([, { resolved, link }]) => resolved !== undefined && link !== true);
     expect(hosts).toEqual([]);
     expect(readText('.npmrc')).toContain('omit-lockfile-registry-resolved=true');
+  });
+
+  it('are locked completely, with the optional parts of other platforms: `npm ci` refuses a lock with a gap', () => {
+    const locked = lockedPackages();
+    const names = new Set(Object.keys(locked).map((path) => path.split('node_modules/').at(-1)));
+    const gaps = Object.entries(locked).flatMap(([path, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies })
+        .filter((name) => !names.has(name))
+        .map((name) => `${path} needs ${name}`),
+    );
+    expect(gaps).toEqual([]);
   });
 
   it('carry nothing that was built', () => {
