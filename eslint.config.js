@@ -127,7 +127,11 @@ export default defineConfig(
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
     },
   },
-  { files: ['libs/*/src/**/*.ts', 'services/broker/src/**/*.ts'], rules: { 'no-console': 'error' } },
+  {
+    files: ['libs/*/src/**/*.ts', 'services/broker/src/**/*.ts'],
+    ignores: ['libs/testing/**'],
+    rules: { 'no-console': 'error' },
+  },
 
   // The adapters of time and randomness, and what runs on the machine's own time by its purpose.
   {
