@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { ok, Redacted, type Result } from '@token-broker/foundation';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { TlsConfiguration } from './configuration.js';
 import { text } from './scalars.js';
 import { crossCheck, refuse, setting, settings, wrongKind, type Refusal, type Setting } from './settings.js';

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Pair } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
 import type { Finding, Path } from './problems.js';
 
 export interface Position {
@@ -113,7 +113,7 @@ function pathAt(document: Document.Parsed, offset: number): Path {
   const search = (node: unknown, path: Path): Path | undefined => {
     const children: (readonly [string | number, unknown])[] = [];
     if (isMap(node)) {
-      for (const pair of node.items as Pair[]) {
+      for (const pair of node.items) {
         const key = keyText(pair.key);
         if (startOf(pair.key) === offset) return [...path, key];
         children.push([key, pair.value]);

@@ -41,12 +41,11 @@ function checkCallers(file: Values, report: Report): void {
 
 /** Names that callers cannot have: an inbox belongs to one identity. */
 function brokerIdentities(nats: Values): string[] {
-  const user = nats['user'] ?? BROKER_USER;
-  const eventUser = recordOf(nats['events'])['user'] ?? BROKER_EVENTS_USER;
-  return [user, eventUser].filter((name) => typeof name === 'string');
+  const written = [nats['user'], recordOf(nats['events'])['user']];
+  return [BROKER_USER, BROKER_EVENTS_USER, ...written.filter((name) => typeof name === 'string')];
 }
 
-/** The broker's NATS users where the credentials name none. */
+/** The broker's NATS users where the credentials name none, and its inboxes in any case. */
 export const BROKER_USER = 'broker';
 export const BROKER_EVENTS_USER = 'broker-events';
 
@@ -74,7 +73,7 @@ function recordOf(value: unknown): Values {
 export function warningsOf({ nats, sources, callers }: Configuration): Finding[] {
   const warnings: Finding[] = [];
   if (nats.credentials.kind === 'none') {
-    const hint = 'callers are told apart by their NATS users: see natsPermissions';
+    const hint = 'callers are told apart by their NATS users: see docs/configuration.md, NATS permissions';
     warnings.push({
       path: ['nats'],
       message: 'names no credentials: without users, NATS lets everybody be every caller',

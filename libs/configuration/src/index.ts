@@ -8,3 +8,5 @@ export {
 } from './load.js';
 export { formatProblems, type ConfigurationProblem, type ConfigurationProblems } from './problems.js';
 export type { FileContent, ReadFile } from './secret-file.js';
+export { configurationJsonSchema } from './json-schema.js';
+export { natsPermissions, renderNatsAuthorization, type NatsUserPermissions } from './nats-permissions.js';

@@ -1,6 +1,6 @@
 import { ok, parseDuration, Redacted } from '@token-broker/foundation';
 import { IDENTIFIER_PATTERN } from '@token-broker/protocol';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { HostAndPort } from './configuration.js';
 import { refuse, setting, wrongKind, type Setting, type SettingSchema } from './settings.js';
 import { suggestion } from './suggestion.js';

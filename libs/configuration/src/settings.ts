@@ -33,7 +33,7 @@ export function setting<T>(schema: SettingSchema, parse: (input: unknown) => Res
     .meta(schema);
 }
 
-export type Setting<T> = z.ZodPipe<z.ZodUnknown, z.ZodTransform<T, unknown>>;
+export type Setting<T> = z.ZodPipe<z.ZodUnknown, z.ZodTransform<T>>;
 
 /** A mapping with these keys and no others. */
 export function settings<Shape extends z.core.$ZodLooseShape>(

@@ -5,7 +5,10 @@ export function suggestion(written: string, known: Iterable<string>): string | u
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(written.length / 3)) + 1;
   for (const candidate of known) {
-    const apart = distance(written.toLowerCase(), candidate.toLowerCase());
+    const [a, b] = [written.toLowerCase(), candidate.toLowerCase()];
+    // A word cut short or drawn out ("warning" for "warn") is near, whatever its distance.
+    const isPrefix = Math.min(a.length, b.length) >= 3 && (a.startsWith(b) || b.startsWith(a));
+    const apart = isPrefix ? Math.min(1, distance(a, b)) : distance(a, b);
     if (apart < bestDistance) {
       best = candidate;
       bestDistance = apart;

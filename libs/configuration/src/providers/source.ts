@@ -1,4 +1,3 @@
-import { unreachable } from '@token-broker/foundation';
 import { z } from 'zod';
 import type { SourceConfiguration } from '../configuration.js';
 import { encodeRefusal, wrongKind } from '../settings.js';
@@ -13,7 +12,8 @@ const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.sha
 export const sourceSchema = z
   .discriminatedUnion('provider', PROVIDER_SCHEMAS, {
     error: (issue) => {
-      if (issue.code !== 'invalid_union') return wrongKind('a mapping', issue.input);
+      const code: string = issue.code;
+      if (code !== 'invalid_union') return wrongKind('a mapping', issue.input);
       const written = (issue.input as { readonly provider?: unknown }).provider;
       const known = `one of: ${PROVIDERS.join(', ')}`;
       if (written === undefined) return encodeRefusal({ message: 'is required', hint: known });
@@ -24,10 +24,5 @@ export const sourceSchema = z
   .meta({ description: 'A named recipe for getting a token.' });
 
 export function toSource(name: string, written: z.output<typeof sourceSchema>): SourceConfiguration {
-  switch (written.provider) {
-    case 'oauth2':
-      return toOAuth2Source(name, written);
-    default:
-      return unreachable(written.provider);
-  }
+  return toOAuth2Source(name, written);
 }

@@ -1,6 +1,6 @@
 import { IDENTIFIER_PATTERN } from '@token-broker/protocol';
 import { ok } from '@token-broker/foundation';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { CallerConfiguration, SourceGrant } from '../configuration.js';
 import { scope } from '../providers/oauth2.js';
 import { flag, IDENTIFIER_RULE, text, withDefault } from '../scalars.js';

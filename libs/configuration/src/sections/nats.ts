@@ -1,4 +1,4 @@
-import { ok } from '@token-broker/foundation';
+import { ok, Redacted } from '@token-broker/foundation';
 import { DEFAULT_SUBJECT_PREFIX } from '@token-broker/protocol';
 import type { z } from 'zod';
 import { tlsSchema, toTls } from '../certificates.js';
@@ -77,8 +77,7 @@ function checkCredentials(written: Readonly<Record<string, unknown>>, report: Re
 }
 
 function checkForm(value: unknown, form: RegExp, refused: () => void): void {
-  if (typeof value !== 'object' || value === null || !('reveal' in value) || typeof value.reveal !== 'function') return;
-  if (!form.test(String(value.reveal()).trim())) refused();
+  if (value instanceof Redacted && !form.test(String(value.reveal()).trim())) refused();
 }
 
 type WrittenCredentials = Pick<z.output<typeof natsSchema>, keyof typeof credentialSettings>;

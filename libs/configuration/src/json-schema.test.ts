@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { configurationJsonSchema, parseConfiguration } from './index.js';
+
+interface Node {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly additionalProperties?: Node | boolean;
+  readonly items?: Node;
+  readonly anyOf?: readonly Node[];
+  readonly oneOf?: readonly Node[];
+}
+
+/** Every setting by its path, with `<name>` for a name that the file's author chooses. */
+function settingsOf(node: Node, path: readonly string[] = []): Map<string, Node> {
+  const found = new Map<string, Node>();
+  const add = (more: Map<string, Node>) => more.forEach((value, key) => found.set(key, value));
+  for (const [key, child] of Object.entries(node.properties ?? {})) {
+    found.set([...path, key].join('.'), child);
+    add(settingsOf(child, [...path, key]));
+  }
+  if (typeof node.additionalProperties === 'object') add(settingsOf(node.additionalProperties, [...path, '<name>']));
+  if (node.items !== undefined) add(settingsOf(node.items, [...path.slice(0, -1), `${path.at(-1) ?? ''}[]`]));
+  for (const option of [...(node.anyOf ?? []), ...(node.oneOf ?? [])]) add(settingsOf(option, path));
+  return found;
+}
+
+const settings = settingsOf(configurationJsonSchema());
+
+describe('the JSON Schema', () => {
+  it('is committed as it is generated (else: npm run schema -w @token-broker/configuration)', () => {
+    const committed: unknown = JSON.parse(readFileSync(new URL('../schema.json', import.meta.url), 'utf8'));
+    expect(committed).toEqual(configurationJsonSchema());
+  });
+
+  it('describes every setting', () => {
+    expect([...settings].filter(([, { description }]) => description === undefined).map(([path]) => path)).toEqual([]);
+    expect(settings.size).toBeGreaterThan(60);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const text = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+  /** Rows of its tables: path, type, default, meaning. */
+  const rows = new Map(
+    [...text.matchAll(/^\| `([^`|]+)` +\| ([^|]*)\| ([^|]*)\|/gm)].map(([, path = '', , value = '']) => [
+      path,
+      value.trim(),
+    ]),
+  );
+  const isWithin = (inner: string, outer: string) => inner.startsWith(`${outer}.`) || inner.startsWith(`${outer}[]`);
+  const paths = [...settings.keys()];
+  const leaves = [...settings].filter(([path]) => !paths.some((other) => isWithin(other, path)));
+
+  it('has a row for every setting, and none for what is no setting', () => {
+    expect(leaves.map(([path]) => path).filter((path) => !rows.has(path))).toEqual([]);
+    expect([...rows.keys()].filter((path) => path.includes('.') && !settings.has(path))).toEqual([]);
+  });
+
+  it('states the defaults that hold', () => {
+    const defaults = leaves.filter(([, node]) => node.default !== undefined);
+    expect(defaults.length).toBeGreaterThan(15);
+    for (const [path, node] of defaults) expect([path, rows.get(path)]).toEqual([path, `\`${String(node.default)}\``]);
+  });
+
+  it('begins with an example that is valid, without a warning', async () => {
+    const [, example = ''] = /```yaml\n([^]*?)```/.exec(text) ?? [];
+    const loaded = await parseConfiguration(example, {
+      env: { TOKEN_BROKER_KEY: '0f'.repeat(32), PAYMENTS_CLIENT_SECRET: 's' },
+      readFile: async () => ({ text: 'password', mode: 0o600 }),
+    });
+    expect(loaded).toMatchObject({ ok: true, value: { warnings: [] } });
+  });
+});
