@@ -106,7 +106,6 @@ export function renderNatsAuthorization(
 
 /** A string of nats-server's configuration language, whose escapes are those of JSON but for control characters. */
 function quoted(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw new RangeError('a NATS name or password holds a control character');
+  if (/\p{Cc}/u.test(text)) throw new RangeError('a NATS name or password holds a control character');
   return JSON.stringify(text);
 }

@@ -184,6 +184,12 @@ const REFUSALS: readonly (readonly [string, Readonly<Record<string, unknown>>, s
     'no source of this name (did you mean "payments"?)',
   ],
   [
+    'one source that is no list',
+    { 'callers/orders/sources': 'payments' },
+    'callers.orders.sources',
+    'expected a list of sources, or "*"',
+  ],
+  [
     'unknown source in a grant',
     { 'callers/orders/sources': [{ name: 'other' }] },
     'callers.orders.sources[0].name',

@@ -9,8 +9,7 @@ import { suggestion } from './suggestion.js';
 const OR_REFERENCE = '|\\$\\{';
 
 /** A control character: never meant, and a way to smuggle a header or a subject. */
-// eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /\p{Cc}/u;
 
 export function text(description: string, schema: Partial<SettingSchema> = {}): Setting<string> {
   return setting({ type: 'string', minLength: 1, ...schema, description }, (input) => {

@@ -65,7 +65,7 @@ export function wrongKind(expected: string, input: unknown): string {
   return input === undefined ? 'is required' : `expected ${expected}, got ${kindOf(input)}`;
 }
 
-export function kindOf(input: unknown): string {
+function kindOf(input: unknown): string {
   if (input === null || input === undefined) return 'nothing';
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object') return 'a mapping';

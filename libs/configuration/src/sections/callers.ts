@@ -14,6 +14,10 @@ const sourceName = setting({ type: 'string', description: 'A source’s name, or
   return refuse('is not the name of a source', `${IDENTIFIER_RULE}; or "*" for every source`);
 });
 
+const everySource = setting<'*'>({ const: EVERY_SOURCE, description: 'Every source.' }, (input) =>
+  input === EVERY_SOURCE ? ok(EVERY_SOURCE) : refuse('expected a list of sources, or "*"'),
+);
+
 const any = setting<'any'>({ const: 'any', description: 'Every one.' }, (input) =>
   input === 'any'
     ? ok('any')
@@ -39,7 +43,7 @@ export const callerSchema = settings('What one caller may do.', {
     { description: 'Sources that the caller may use: a list, or "*" for every one.' },
     'a list of sources, or "*"',
     [
-      sourceName,
+      everySource,
       list('Sources.', either({ description: 'A source.' }, 'the name of a source, or a mapping', [sourceName, grant])),
     ],
   ).optional(),
@@ -48,22 +52,12 @@ export const callerSchema = settings('What one caller may do.', {
 
 type WrittenCaller = z.output<typeof callerSchema>;
 
-export interface WrittenGrant extends SourceGrant {
-  readonly source: string;
-}
-
-/** The grants in the order of the file, not yet free of duplicates. */
-export function grantsOf({ sources }: Pick<WrittenCaller, 'sources'>): WrittenGrant[] {
-  const entries = sources === undefined ? [] : typeof sources === 'string' ? [sources] : sources;
-  return entries.map((entry) => {
-    if (typeof entry === 'string') return { source: entry, scopes: [], audiences: [] };
-    return { source: entry.name, scopes: entry.scopes ?? [], audiences: entry.audiences ?? [] };
-  });
-}
-
-export function toCaller(name: string, written: WrittenCaller): CallerConfiguration {
-  const grants = grantsOf(written).map(
-    ({ source, scopes, audiences }) => [source, Object.freeze({ scopes, audiences })] as const,
-  );
-  return Object.freeze({ name, grants: new Map(grants), admin: written.admin });
+export function toCaller(name: string, { sources = [], admin }: WrittenCaller): CallerConfiguration {
+  const entries = typeof sources === 'string' ? [sources] : sources;
+  const grants = new Map<string, SourceGrant>();
+  for (const entry of entries) {
+    const { name: source, scopes = [], audiences = [] } = typeof entry === 'string' ? { name: entry } : entry;
+    grants.set(source, Object.freeze({ scopes, audiences }));
+  }
+  return Object.freeze({ name, grants, admin });
 }
