@@ -298,7 +298,7 @@ describe('loading from the file system', () => {
 
   it('refuses a secret file that everybody can read, and says how to mend it', async () => {
     chmodSync(join(folder, 'password'), 0o644);
-    const loaded = await load('broker.yaml');
+    const loaded = await load('broker.yaml', true);
     const unchecked = await load('broker.yaml', false);
     chmodSync(join(folder, 'password'), 0o600);
     expect(!loaded.ok && loaded.error).toMatchObject({
