@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { Socket } from 'node:net';
 
 /**
  * Waits for the end of its standard input, which comes when the process at the other end is gone, however it went;
@@ -25,7 +26,7 @@ export function killWithThisProcess(child: ChildProcess, directory = ''): void {
   guard.on('error', () => undefined);
   guard.stdin.on('error', () => undefined);
   guard.unref();
-  if ('unref' in guard.stdin && typeof guard.stdin.unref === 'function') guard.stdin.unref();
+  if (guard.stdin instanceof Socket) guard.stdin.unref();
   // The process id may be given to another process once the child is gone, so the guard must go with the child.
   child.once('exit', () => {
     guard.kill('SIGKILL');

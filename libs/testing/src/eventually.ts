@@ -10,6 +10,9 @@ export interface EventuallyOptions {
   readonly everyMs?: number;
 }
 
+/** A value of `T` that is none of the falsy ones. */
+type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>;
+
 /**
  * Looks again and again until `probe` returns something truthy without throwing, and returns that. For what happens in
  * another process: the only place where a test waits by real time.
@@ -19,13 +22,13 @@ export interface EventuallyOptions {
 export async function eventually<T>(
   probe: () => T | Promise<T>,
   { what, withinMs = 5_000, everyMs = 10 }: EventuallyOptions,
-): Promise<T> {
+): Promise<Truthy<T>> {
   const startedMs = performance.now();
   for (;;) {
     let failure: unknown;
     try {
       const value = await probe();
-      if (value) return value;
+      if (value) return value as Truthy<T>;
       failure = `the probe returned ${String(value)}`;
     } catch (error) {
       failure = error;

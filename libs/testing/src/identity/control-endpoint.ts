@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { readBody, type TokenEndpointGate } from './token-endpoint-gate.js';
+import { readBody, type TokenEndpointControls } from './token-endpoint-gate.js';
 
 /**
  * What `POST /control` takes: each field that is given is carried out.
@@ -20,7 +20,7 @@ export interface ControlRequest {
 export async function answerControlRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  gate: TokenEndpointGate,
+  controls: TokenEndpointControls,
   allowControl: boolean,
 ): Promise<void> {
   const isControl = request.url === '/control';
@@ -36,20 +36,23 @@ export async function answerControlRequest(
     const text = await readBody(request);
     try {
       // Only our own tests and the local system send this; what is wrong with it shows in what they see.
-      apply(JSON.parse(text) as ControlRequest, gate);
+      apply(JSON.parse(text) as ControlRequest, controls);
     } catch (error) {
       reply(response, 400, { error: String(error) });
       return;
     }
   }
-  reply(response, 200, gate.counts());
+  reply(response, 200, controls.counts());
 }
 
-function apply({ delayTokenMs, failNext, hanging, resetCounts }: ControlRequest, gate: TokenEndpointGate): void {
-  if (delayTokenMs !== undefined) gate.setDelay(delayTokenMs);
-  if (failNext !== undefined) gate.failNext(failNext.count, failNext);
-  if (hanging !== undefined) gate.setHanging(hanging);
-  if (resetCounts === true) gate.resetCounts();
+function apply(
+  { delayTokenMs, failNext, hanging, resetCounts }: ControlRequest,
+  controls: TokenEndpointControls,
+): void {
+  if (delayTokenMs !== undefined) controls.setDelay(delayTokenMs);
+  if (failNext !== undefined) controls.failNext(failNext.count, failNext);
+  if (hanging !== undefined) controls.setHanging(hanging);
+  if (resetCounts === true) controls.resetCounts();
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {

@@ -4,7 +4,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type Provider from 'oidc-provider';
 import { answerControlRequest } from './control-endpoint.js';
 import { createProvider, type ProviderOptions } from './provider-configuration.js';
-import { createTokenEndpointGate, type TokenEndpointGate } from './token-endpoint-gate.js';
+import { createTokenEndpointGate, type TokenEndpointControls, type TokenEndpointGate } from './token-endpoint-gate.js';
 
 /** How to start an OpenID provider. */
 export interface IdentityProviderOptions extends ProviderOptions {
@@ -19,14 +19,17 @@ export interface IdentityProviderOptions extends ProviderOptions {
 }
 
 /** A real OpenID provider on 127.0.0.1, whose token endpoint counts, and can be made slow or faulty. */
-export interface IdentityProvider extends Omit<TokenEndpointGate, 'admit' | 'countIssued'> {
+export interface IdentityProvider extends TokenEndpointControls {
   readonly issuer: string;
   readonly tokenEndpoint: string;
   /**
    * Issues a refresh token as if a person had logged in and consented. It rotates at each use; the use of a spent one
    * revokes all that came of it.
    */
-  issueRefreshToken(clientId: string, options?: { readonly accountId?: string; readonly scope?: string }): Promise<string>;
+  issueRefreshToken(
+    clientId: string,
+    options?: { readonly accountId?: string; readonly scope?: string },
+  ): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -45,15 +48,14 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
   const provider = await createProvider(issuer, options, gate.countIssued);
   answer = route(provider.callback(), gate, options.allowControl === true);
 
-  const { admit: _admit, countIssued: _countIssued, ...controls } = gate;
   return {
-    ...controls,
+    ...gate.controls,
     issuer,
     tokenEndpoint: `${issuer}/token`,
     issueRefreshToken: (clientId, login = {}) => issueRefreshToken(provider, clientId, login),
     async stop() {
       if (!server.listening) return;
-      gate.setHanging(false);
+      gate.controls.setHanging(false);
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
@@ -69,7 +71,7 @@ function route(provider: RequestListener, gate: TokenEndpointGate, allowControl:
       response.destroy(error instanceof Error ? error : undefined);
     };
     if (path === '/counts' || path === '/control') {
-      answerControlRequest(request, response, gate, allowControl).catch(fail);
+      answerControlRequest(request, response, gate.controls, allowControl).catch(fail);
     } else if (path === '/token' && request.method === 'POST') {
       gate.admit(request, response).then((body) => {
         if (body === undefined) return;

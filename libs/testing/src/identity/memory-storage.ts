@@ -49,9 +49,7 @@ export function createMemoryStorage(refreshGraceMs: number): (kind: string) => S
         return Promise.resolve();
       },
       findByUid: (uid) =>
-        Promise.resolve(
-          [...entries].find(([key, payload]) => key.startsWith(`${kind}:`) && payload.uid === uid)?.[1],
-        ),
+        Promise.resolve([...entries].find(([key, payload]) => key.startsWith(`${kind}:`) && payload.uid === uid)?.[1]),
       findByUserCode: () => Promise.resolve(undefined),
       consume: (id) => {
         const payload = entries.get(keyOf(id));

@@ -32,11 +32,7 @@ export interface ProviderOptions {
 const DEFAULT_RESOURCE = 'urn:token-broker:testing';
 
 /** Builds the provider. It is loaded only here, since that takes a while. */
-export async function createProvider(
-  issuer: string,
-  options: ProviderOptions,
-  issued: () => void,
-): Promise<Provider> {
+export async function createProvider(issuer: string, options: ProviderOptions, issued: () => void): Promise<Provider> {
   silenceProviderNotices();
   const { default: OidcProvider, errors } = await import('oidc-provider');
   const format = options.tokenFormat ?? 'opaque';
@@ -54,6 +50,7 @@ export async function createProvider(
       grant_types: ['client_credentials', 'refresh_token', 'authorization_code'],
       redirect_uris: ['https://client.invalid/callback'],
       response_types: ['code'],
+      id_token_signed_response_alg: 'ES256',
       scope: ['openid', 'offline_access', ...(client.scopes ?? [])].join(' '),
     })),
     scopes: ['openid', 'offline_access', ...scopes],

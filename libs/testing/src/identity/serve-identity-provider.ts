@@ -8,9 +8,7 @@ import { startIdentityProvider, type IdentityProviderOptions } from './identity-
  */
 export async function serveIdentityProvider(options: IdentityProviderOptions): Promise<void> {
   const provider = await startIdentityProvider({ ...options, allowControl: true });
-  process.stdout.write(
-    `${JSON.stringify({ issuer: provider.issuer, tokenEndpoint: provider.tokenEndpoint })}\n`,
-  );
+  process.stdout.write(`${JSON.stringify({ issuer: provider.issuer, tokenEndpoint: provider.tokenEndpoint })}\n`);
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
   await provider.stop();
 }

@@ -30,20 +30,27 @@ export interface FailureReply {
   readonly body?: string;
 }
 
-/** Stands before a token endpoint: counts, records, delays, refuses. */
-export interface TokenEndpointGate {
+/** How a test looks at a token endpoint, and makes it slow or faulty. */
+export interface TokenEndpointControls {
   counts(): TokenEndpointCounts;
   resetCounts(): void;
   /** The requests since the counts were reset, the oldest first; at most the last 10,000. */
   requests(): readonly RecordedTokenRequest[];
+  /** From the next request on, the endpoint waits this long, by real time, before it does anything. */
   setDelay(delayTokenMs: number): void;
+  /** The next `count` requests get this reply; replaces what was asked for before. */
   failNext(count: number, reply?: FailureReply): void;
   /** While true, requests get no answer at all; those that are waiting go on when it turns false. */
   setHanging(hanging: boolean): void;
+}
+
+/** Stands before a token endpoint: counts, records, delays, refuses. */
+export interface TokenEndpointGate {
+  readonly controls: TokenEndpointControls;
   /** Told by the provider behind the gate, for each token that it gives out. */
-  countIssued(): void;
+  readonly countIssued: () => void;
   /** Resolves with the body of a request that may pass, or with undefined where it was answered here, or left. */
-  admit(request: IncomingMessage, response: ServerResponse): Promise<string | undefined>;
+  readonly admit: (request: IncomingMessage, response: ServerResponse) => Promise<string | undefined>;
 }
 
 const MOST_RECORDED = 10_000;
@@ -56,7 +63,7 @@ export function createTokenEndpointGate(firstDelayMs: number): TokenEndpointGate
   let totals = emptyTotals();
   let underWay = 0;
 
-  return {
+  const controls: TokenEndpointControls = {
     counts: () => {
       const { byClient, byGrant, ...sums } = totals;
       return {
@@ -84,10 +91,14 @@ export function createTokenEndpointGate(firstDelayMs: number): TokenEndpointGate
         hanging = undefined;
       }
     },
-    countIssued() {
+  };
+
+  return {
+    controls,
+    countIssued: () => {
       totals.tokensIssued += 1;
     },
-    async admit(request, response) {
+    admit: async (request, response) => {
       totals.tokenRequests += 1;
       underWay += 1;
       totals.maxConcurrent = Math.max(totals.maxConcurrent, underWay);

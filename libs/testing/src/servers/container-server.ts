@@ -1,4 +1,4 @@
-import type { ImageName } from 'testcontainers';
+import type { getContainerRuntimeClient as connectToEngine, ImageName, StartedTestContainer } from 'testcontainers';
 import { freePort } from './free-port.js';
 import type { ServerHost, ServerInstance, ServerRecipe } from './server-instance.js';
 import type { ContainerImage, Report } from './server-place.js';
@@ -71,9 +71,9 @@ export function createContainerHost(place: ContainerImage, recipe: ServerRecipe)
   };
 }
 
+type ContainerClient = Awaited<ReturnType<typeof connectToEngine>>['container'];
+
 interface RunningContainer {
-  readonly started: import('testcontainers').StartedTestContainer;
-  readonly container: ReturnType<
-    Awaited<ReturnType<typeof import('testcontainers').getContainerRuntimeClient>>['container']['getById']
-  >;
+  readonly started: StartedTestContainer;
+  readonly container: ReturnType<ContainerClient['getById']>;
 }

@@ -89,7 +89,7 @@ describe('startNats', () => {
     });
     await broker.flush();
     const watch = async (connection: NatsConnection, name: string): Promise<void> => {
-      for await (const status of connection.status()) refusals.push(`${name}: ${String(status.data)}`);
+      for await (const status of connection.status()) refusals.push(`${name}: ${status.type}`);
     };
     void watch(orders, 'orders');
     void watch(broker, 'broker');

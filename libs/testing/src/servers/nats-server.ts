@@ -41,15 +41,15 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   };
   const { handle, rewriteConfiguration } = await startServer('nats-server', recipe, (at) => `nats://${at}`, options);
   const setUsers = async (newUsers: readonly NatsUser[]): Promise<void> => {
-    const reloads = async (): Promise<number> =>
-      (await handle.log()).split(/Reloaded server configuration|Failed to reload/).length;
-    const before = await reloads();
+    const before = (await handle.log()).length;
     users = newUsers;
     await rewriteConfiguration();
     await handle.kill('SIGHUP');
-    await eventually(async () => (await reloads()) > before, {
-      what: 'the NATS server to read its configuration again',
-    });
+    const outcome = await eventually(
+      async () => /Reloaded server configuration|Failed to reload.*/.exec((await handle.log()).slice(before))?.[0],
+      { what: 'the NATS server to read its configuration again' },
+    );
+    if (outcome.startsWith('Failed')) throw new Error(`the NATS server keeps its users: ${outcome}`);
   };
   return Object.assign(handle, { setUsers });
 }

@@ -47,7 +47,7 @@ export interface ServerOptions {
 /** A handle with what only the launcher of one kind of server needs. */
 export interface StartedServer {
   readonly handle: ServerHandle;
-  rewriteConfiguration(): Promise<void>;
+  readonly rewriteConfiguration: () => Promise<void>;
 }
 
 export async function startServer(
