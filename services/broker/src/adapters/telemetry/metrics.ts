@@ -1,0 +1,112 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ErrorCode } from '@token-broker/protocol';
+import type { Gauges, Metrics } from '../../app/ports/telemetry.js';
+import { registerGauges } from './gauges.js';
+import { createLabelCap } from './label-cap.js';
+import { createRequestTally } from './request-tally.js';
+
+/** From a hit in memory (100 µs) to the longest wait of a caller. */
+const BUCKETS_SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+] as const;
+
+const MAX_CALLERS = 200;
+const MAX_SOURCES = 500;
+const MAX_COMMANDS = 50;
+
+/** Refusals of requests whose source may be a name that the caller has made up. */
+const MADE_UP: ReadonlySet<'ok' | ErrorCode> = new Set(['UNKNOWN_SOURCE', 'FORBIDDEN', 'BAD_REQUEST'] as const);
+
+/** Gauges of prom-client whose names end in `_total`, which promtool refuses: only counters may. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
+/** {@link Metrics} with the page that Prometheus reads. */
+export interface PrometheusMetrics extends Metrics {
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+/**
+ * Metrics under the prefix `token_broker_`, in base units, in a registry of their own. `gauges` is asked at each scrape.
+ * Label values are bounded: 200 callers, 500 sources, then `other`.
+ */
+export function createMetrics(gauges: () => Gauges, build: { readonly version: string }): PrometheusMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const callers = createLabelCap(MAX_CALLERS);
+  const sources = createLabelCap(MAX_SOURCES);
+  const commands = createLabelCap(MAX_COMMANDS);
+  const tally = createRequestTally(BUCKETS_SECONDS);
+
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+  registerGauges(registry, gauges);
+  new Gauge({
+    name: 'token_broker_build_info',
+    help: 'Always 1; the labels tell the versions of the broker and of Node.js.',
+    labelNames: ['version', 'node_version'],
+    registers,
+  }).set({ version: build.version, node_version: process.version }, 1);
+
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+    new Counter({ name: `token_broker_${name}_total`, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> =>
+    new Histogram({
+      name: `token_broker_${name}_seconds`,
+      help,
+      labelNames,
+      buckets: [...BUCKETS_SECONDS],
+      registers,
+    });
+
+  const dropped = counter('requests_dropped', 'Requests that were not answered.', ['reason']);
+  const idpCalls = counter('idp_calls', 'Calls of identity providers.', ['source', 'reason', 'outcome']);
+  const idpDuration = histogram('idp_call_duration', 'Time of one identity provider call.', ['source', 'outcome']);
+  const lockWait = histogram('lock_wait_duration', 'Time until the lock of a flight was decided.', ['outcome']);
+  const refused = counter('commits_refused', 'Fetched tokens that were discarded.', ['reason']);
+  const storeFailures = counter('store_failures', 'Redis commands that failed or had no answer.', ['command']);
+  const unreadable = counter('records_unreadable', 'Records of Redis that could not be opened.', ['reason']);
+  const events = counter('events_published', 'Events, by whether NATS took them.', ['kind', 'outcome']);
+  const invalidations = counter('invalidations_applied', 'Invalidations that this broker has applied.', []);
+  const refreshLag = histogram('refresh_lag', 'How late a refresh ahead of expiry was done.', ['source']);
+  const rejected = counter('rejected_reports', 'Reports that an upstream refused a token.', ['source', 'outcome']);
+  const revocations = histogram('revocation_duration', 'Time of a revocation until its outcome was known.', [
+    'selector',
+    'outcome',
+  ]);
+  const syncs = counter('syncs', 'Synchronisations of near caches.', ['outcome']);
+  const reloads = counter('reloads', 'Reloads of the configuration.', ['outcome']);
+  invalidations.inc(0);
+
+  return {
+    requestServed(source, caller, layer, outcome, tookMs) {
+      tally.record(sources.of(source, !MADE_UP.has(outcome)), callers.of(caller), layer, outcome, tookMs);
+    },
+    requestDropped: (reason) => dropped.inc({ reason }),
+    idpCalled(name, reason, outcome, tookMs) {
+      const source = sources.of(name);
+      idpCalls.inc({ source, reason, outcome });
+      idpDuration.observe({ source, outcome }, seconds(tookMs));
+    },
+    callSaved: (source) => tally.saved(sources.of(source)),
+    lockWaited: (outcome, tookMs) => lockWait.observe({ outcome }, seconds(tookMs)),
+    commitRefused: (reason) => refused.inc({ reason }),
+    storeFailed: (command) => storeFailures.inc({ command: commands.of(command) }),
+    recordUnreadable: (reason) => unreadable.inc({ reason }),
+    eventPublished: (kind, delivered) => events.inc({ kind, outcome: delivered ? 'delivered' : 'lost' }),
+    invalidationApplied: (count) => invalidations.inc(count),
+    refreshed: (source, lagMs) => refreshLag.observe({ source: sources.of(source) }, seconds(lagMs)),
+    rejectedReported: (source, outcome) => rejected.inc({ source: sources.of(source), outcome }),
+    revocationDone: (selector, outcome, tookMs) => revocations.observe({ selector, outcome }, seconds(tookMs)),
+    synced: (outcome) => syncs.inc({ outcome }),
+    reloaded: (outcome) => reloads.inc({ outcome }),
+
+    async render() {
+      const body = await registry.metrics();
+      return { contentType: registry.contentType, body: body + tally.render() };
+    },
+  };
+}
+
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1_000;
+}
