@@ -56,7 +56,6 @@ export interface ReserveRequest {
   readonly callMs: number;
   /** The configuration version of this broker. */
   readonly policy: number;
-  readonly minLifeMs: number;
 }
 
 export type ReserveReply =
@@ -84,6 +83,8 @@ export interface CommitRequest {
   readonly epoch: number;
   readonly generation: number;
   readonly expiresAtMs: number;
+  /** Redis time from which it is not handed out any more: the minimum lifetime before its expiry. */
+  readonly usableUntilMs: number;
   readonly sealed: Uint8Array;
   /** Keyed hash of the token: an identity provider that returns a revoked token again is found out. */
   readonly tokenHash: string;
@@ -165,7 +166,8 @@ export interface ListedSlot {
 export interface Presence {
   readonly caller: string;
   readonly instance: string;
-  readonly seenMs: number;
+  /** How long it still counts as connected. */
+  readonly untilMs: number;
 }
 
 /**
@@ -174,7 +176,7 @@ export interface Presence {
  * nothing is sent again by itself; each command ends within the configured time.
  */
 export interface Store {
-  read(address: SlotAddress, minLifeMs: number, policy: number): Promise<ReadReply>;
+  read(address: SlotAddress, policy: number): Promise<ReadReply>;
   reserve(request: ReserveRequest): Promise<ReserveReply>;
   commit(request: CommitRequest): Promise<CommitReply>;
   /** Ends the reservation with a failure. Resolves to the pause, in milliseconds. */
@@ -184,7 +186,6 @@ export interface Store {
     address: SlotAddress,
     epoch: number,
     generation: number,
-    id: string,
     minIntervalMs: number,
   ): Promise<{ readonly kind: 'dropped' | 'stale' | 'limited'; readonly asOf: AsOf; readonly floor: number }>;
   revoke(target: InvalidationTarget, partition: number, id: string, policy?: number): Promise<RevokeReply>;
@@ -205,7 +206,7 @@ export interface Store {
     addresses: readonly SlotAddress[],
   ): Promise<readonly { readonly asOf: AsOf; readonly generation: number }[]>;
   list(
-    filter: { readonly source?: string; readonly slot?: string },
+    filter: { readonly source?: string; readonly slot?: string; readonly partition?: number },
     limit: number,
   ): Promise<{ readonly slots: readonly ListedSlot[]; readonly truncated: boolean }>;
   /** Notes that a near cache is connected, until `ttlMs` from now; 0: it has left. */

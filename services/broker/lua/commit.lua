@@ -1,0 +1,35 @@
+-- commit: the compare-and-set that decides. Everything that happened since the claim is seen here.
+-- ARGV 8 attempt, 9 epoch of the claim, 10 generation, 11 expiresAt, 12 usableUntil, 13 sealed, 14 hash of the token,
+--      15 candidate for the channel key, sealed
+local attempt, claimEpoch, claimed, expiresAt, usableUntil = ARGV[8], ARGV[9], number(ARGV[10]), number(ARGV[11]), number(ARGV[12])
+local MAX_FLIGHT_US = 900 * 1000000 -- floors outlive any flight: an older claim might outlive the floor that forbids it
+
+local function committed()
+  local version, key = channel()
+  return reply('ok', text(record.generation), version, key)
+end
+
+if claimEpoch ~= epoch then return reply('epoch') end
+if claimed <= floor then return reply('dead') end
+if record.attempt == attempt and record.epoch == epoch then return committed() end -- sent again after a lost reply
+if isOutdated() then return reply('policy') end
+if record.epoch == epoch and record.generation >= claimed then return reply('lost') end
+if usableUntil <= now or nowUs - claimed > MAX_FLIGHT_US then return reply('expired') end
+-- An identity provider that caches may hand out the very token that was revoked.
+if record.hash == ARGV[14] and (record.revoked or record.generation <= floor) then return reply('replayed') end
+
+redis.call('DEL', KEYS[4])
+redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
+  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', ARGV[14], 'source', source)
+redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
+redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
+redis.call('ZADD', KEYS[8], text(expiresAt), slot)
+if redis.call('HGET', KEYS[6], 'attempt') == attempt then redis.call('DEL', KEYS[6]) end
+record.generation = claimed
+
+if brokerPolicy == policy and channel() == '' then
+  redis.call('DEL', KEYS[7])
+  redis.call('HSET', KEYS[7], 'version', text(claimed), 'epoch', epoch, 'policy', text(policy), 'sealed', ARGV[15])
+end
+redis.call('PEXPIREAT', KEYS[7], text(expiresAt + 600000))
+return committed()

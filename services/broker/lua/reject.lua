@@ -1,0 +1,9 @@
+-- reject: a resource server refused the token of this generation. Only the current generation dies, and not too often.
+-- KEYS 9 limiter; ARGV 8 epoch, 9 generation, 10 least interval between two (ms), 11 life of a floor (ms)
+if ARGV[8] ~= epoch or not isLive() or text(record.generation) ~= ARGV[9] then return reply('stale', text(floor)) end
+if not redis.call('SET', KEYS[9], '1', 'NX', 'PX', ARGV[10]) then return reply('limited', text(floor)) end
+redis.call('SET', KEYS[5], text(record.generation), 'PX', ARGV[11])
+redis.call('DEL', KEYS[4])
+redis.call('ZREM', KEYS[8], slot)
+invalidate('slot:' .. slot, record.generation)
+return reply('dropped', text(record.generation))

@@ -1,0 +1,34 @@
+-- revoke: everything that was claimed so far is dead, flights in the air included; what is claimed later is above.
+-- KEYS 4 the revocation's own note; 5 record, 6 floor, 7 flight, 8 channel, 9 slots: of a slot, else unused
+-- ARGV 3 target (slot:X, source:X, provider:X, all), 4 life of a floor (ms), 5 policy, where a configuration revokes
+local target = ARGV[3]
+local seenEpoch, seenFloor = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+):(%d+)$')
+local floor
+if seenEpoch == epoch then
+  floor = number(seenFloor) -- sent again after a lost reply: the same revocation
+else
+  floor = nextGeneration()
+  local slot = string.match(target, '^slot:(.+)$')
+  if slot then
+    redis.call('SET', KEYS[6], text(floor), 'PX', ARGV[4])
+    -- The hash of the token stays until it would have expired, so that the same token is not taken again.
+    if redis.call('TYPE', KEYS[5]).ok == 'hash' then
+      redis.call('HSET', KEYS[5], 'revoked', '1')
+      redis.call('HDEL', KEYS[5], 'sealed')
+    else
+      redis.call('DEL', KEYS[5])
+    end
+    redis.call('DEL', KEYS[7], KEYS[8])
+    redis.call('ZREM', KEYS[9], slot)
+  else
+    redis.call('HSET', KEYS[1], 'cutoff:' .. target, text(floor))
+  end
+  invalidate(target, floor)
+end
+local source = string.match(target, '^source:(.+)$')
+if source and ARGV[5] ~= '' and number(ARGV[5]) > number(redis.call('HGET', KEYS[1], 'changed:' .. source)) then
+  redis.call('HSET', KEYS[1], 'changed:' .. source, ARGV[5])
+end
+redis.call('SET', KEYS[4], epoch .. ':' .. text(floor), 'PX', 600000)
+local brokers = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf')
+return reply('ok', text(floor), text(epochBeganMs), unpack(brokers))

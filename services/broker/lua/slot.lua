@@ -1,0 +1,43 @@
+-- Shared by the scripts of one slot, after the prelude.
+-- KEYS 4 record (hash), 5 floor (string), 6 flight (hash), 7 channel (hash), 8 slots (zset: expiry in Redis ms)
+-- ARGV 3 source, 4 provider, 5 recipe, 6 slot, 7 policy: the configuration version of the asking broker
+local source, provider, recipe, slot, brokerPolicy = ARGV[3], ARGV[4], ARGV[5], ARGV[6], number(ARGV[7])
+
+-- The greatest of the slot's floor and the cutoffs above it: generations at or below are dead.
+local floor = number(redis.call('GET', KEYS[5]))
+for _, cutoff in ipairs(redis.call('HMGET', KEYS[1], 'cutoff:all', 'cutoff:provider:' .. provider, 'cutoff:source:' .. source)) do
+  floor = math.max(floor, number(cutoff))
+end
+
+-- A record of another type than ours is set aside for whoever wants to look, not overwritten unseen.
+local fields = redis.pcall('HMGET', KEYS[4], 'generation', 'epoch', 'expiresAt', 'usableUntil', 'recipe', 'sealed', 'attempt', 'hash', 'revoked')
+if fields.err then
+  redis.call('RENAME', KEYS[4], KEYS[4] .. ':set-aside')
+  redis.call('PEXPIRE', KEYS[4] .. ':set-aside', 86400000)
+  fields = {}
+end
+local record = { generation = number(fields[1]), epoch = fields[2], expiresAt = number(fields[3]), usableUntil = number(fields[4]),
+  recipe = fields[5], sealed = fields[6], attempt = fields[7], hash = fields[8], revoked = fields[9] }
+
+local function isLive()
+  return record.sealed and not record.revoked and record.epoch == epoch and record.generation > floor
+    and record.usableUntil > now and record.recipe == recipe
+end
+
+-- The channel key counts in its epoch, above the floor, and under the policy that it was made for. A broker with another
+-- configuration than the cluster's newest is not given it.
+local function channel()
+  local c = redis.call('HMGET', KEYS[7], 'version', 'epoch', 'policy', 'sealed')
+  if brokerPolicy == policy and c[1] and c[2] == epoch and number(c[1]) > floor and number(c[3]) == policy then return c[1], c[4] end
+  return '', ''
+end
+
+local function hit()
+  local version, key = channel()
+  return reply('hit', text(floor), text(record.generation), text(record.expiresAt), record.sealed, version, key)
+end
+
+-- The source has changed in a newer configuration than the asking broker's: it must not write any more.
+local function isOutdated()
+  return brokerPolicy < number(redis.call('HGET', KEYS[1], 'changed:' .. source))
+end

@@ -1,0 +1,103 @@
+import type { RedisConfiguration, TlsConfiguration } from '@token-broker/configuration';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { Log } from '../../app/ports/telemetry.js';
+import type { RedisClient } from './scripts.js';
+
+const RECONNECT_MAX_MS = 1_000;
+
+/**
+ * Connects to Redis as the configuration says: standalone, through Sentinel, or a Cluster. The client reconnects for ever;
+ * a command fails at once while there is no connection, and never runs twice by itself.
+ */
+export function connectRedis(configuration: RedisConfiguration, name: string, log: Log): RedisClient {
+  const options = optionsOf(configuration, name);
+  const client = createClient(configuration, options);
+  client.on('error', (error: Error) => {
+    log.warn('redis: connection error', { reason: error.message.slice(0, 160) });
+  });
+  client.on('ready', () => {
+    log.info('redis: connected');
+  });
+  client.on('close', () => {
+    log.warn('redis: disconnected');
+  });
+  return client;
+}
+
+function createClient(configuration: RedisConfiguration, options: ReturnType<typeof optionsOf>): RedisClient {
+  const { topology } = configuration;
+  switch (topology.kind) {
+    case 'standalone':
+      return new Redis({ ...options, host: topology.host, port: topology.port, db: topology.database });
+    case 'sentinel':
+      return new Redis({
+        ...options,
+        sentinels: topology.sentinels.map(({ host, port }) => ({ host, port })),
+        name: topology.name,
+        db: topology.database,
+        ...(topology.sentinelPassword === undefined ? {} : { sentinelPassword: topology.sentinelPassword.reveal() }),
+      });
+    case 'cluster':
+      return new Cluster(
+        topology.nodes.map(({ host, port }) => ({ host, port })),
+        { redisOptions: options, enableOfflineQueue: false, clusterRetryStrategy: reconnectAfterMs },
+      );
+  }
+}
+
+function optionsOf(configuration: RedisConfiguration, name: string) {
+  return {
+    connectionName: name,
+    ...(configuration.username === undefined ? {} : { username: configuration.username }),
+    ...(configuration.password === undefined ? {} : { password: configuration.password.reveal() }),
+    ...(configuration.tls === undefined ? {} : { tls: tlsOf(configuration.tls) }),
+    commandTimeout: configuration.commandTimeoutMs,
+    connectTimeout: Math.max(2_000, configuration.commandTimeoutMs),
+    // By default a command whose reply was lost is sent again: an increment would run twice. Ours are idempotent, but when
+    // to send again is the protocol's decision.
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: reconnectAfterMs,
+    // A demoted master: look for the new one instead of failing on the old one for ever.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  } satisfies RedisOptions;
+}
+
+function reconnectAfterMs(tries: number): number {
+  return Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(tries, 6));
+}
+
+export function tlsOf(tls: TlsConfiguration): NonNullable<RedisOptions['tls']> {
+  return {
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key.reveal() }),
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+  };
+}
+
+/** What the server itself must be like; each finding is one sentence with its remedy. */
+export async function checkRedis(
+  client: RedisClient,
+): Promise<{ readonly problems: readonly string[]; readonly fsyncAlways: boolean }> {
+  const problems: string[] = [];
+  let fsyncAlways = false;
+  try {
+    const settings = new Map<string, string>();
+    for (const name of ['maxmemory-policy', 'maxmemory', 'appendonly', 'appendfsync']) {
+      const reply = (await client.config('GET', name)) as string[];
+      settings.set(name, reply[1] ?? '');
+    }
+    const policy = settings.get('maxmemory-policy') ?? 'noeviction';
+    if (policy !== 'noeviction' && settings.get('maxmemory') !== '0') {
+      problems.push(
+        `Redis evicts keys (maxmemory-policy ${policy}): floors could vanish and revoked tokens return. Set maxmemory-policy noeviction.`,
+      );
+    }
+    fsyncAlways = settings.get('appendonly') === 'yes' && settings.get('appendfsync') === 'always';
+  } catch {
+    // CONFIG is often forbidden; then nothing is claimed about durability.
+  }
+  return { problems, fsyncAlways };
+}

@@ -1,0 +1,397 @@
+import type { Clock } from '@token-broker/foundation';
+import { isErrorCode } from '@token-broker/protocol';
+import {
+  StoreError,
+  type CommitReply,
+  type FailRequest,
+  type CommitRequest,
+  type InvalidationTarget,
+  type LeaseReply,
+  type LeaseRequest,
+  type ListedSlot,
+  type Presence,
+  type ReadReply,
+  type ReserveReply,
+  type ReserveRequest,
+  type RevokeReply,
+  type SlotAddress,
+  type Store,
+} from '../../app/ports/store.js';
+import { createKeys, type Keys } from './keys.js';
+import {
+  formatTarget,
+  listOf,
+  numberOf,
+  parseChannel,
+  parseHit,
+  parseLog,
+  parseReply,
+  textOf,
+  type Reply,
+} from './replies.js';
+import { Scripts, toStoreError, type RedisClient, type ScriptName } from './scripts.js';
+
+/** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
+const FLOOR_LIFE_MS = 24 * 60 * 60 * 1_000;
+const LIST_PAGE = 200;
+
+export interface RedisStoreOptions {
+  readonly client: RedisClient;
+  readonly namespace: string;
+  readonly broker: string;
+  readonly partitions: number;
+  readonly clock: Clock;
+  /** Replicas that a revocation asks for, and how long it waits for them. */
+  readonly durableReplicas: number;
+  readonly commandTimeoutMs: number;
+  readonly onError: (command: string) => void;
+}
+
+/** The store on a real Redis: each method is one script of `lua/` on one partition. */
+export class RedisStore implements Store {
+  readonly #options: RedisStoreOptions;
+  readonly #client: RedisClient;
+  readonly #scripts: Scripts;
+  readonly #keys: Keys;
+  /** The greatest epoch and generation seen, by partition: a new epoch begins above them. */
+  readonly #highest: { epoch: number; generation: number }[];
+
+  constructor(options: RedisStoreOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#scripts = new Scripts(options.client, options.onError);
+    this.#keys = createKeys(options.namespace);
+    this.#highest = Array.from({ length: options.partitions }, () => ({ epoch: 0, generation: 0 }));
+  }
+
+  isAvailable(): boolean {
+    return this.#client.status === 'ready';
+  }
+
+  async read(address: SlotAddress, policy: number): Promise<ReadReply> {
+    const reply = await this.#slotScript('read', address, policy, []);
+    if (reply.tag === 'hit') return this.#hit(reply, address.partition);
+    return { kind: 'miss', asOf: reply.asOf, floor: reply.number(0) };
+  }
+
+  async reserve(request: ReserveRequest): Promise<ReserveReply> {
+    const { address, wantGreaterThan, floor, attempt, callMs, policy } = request;
+    const reply = await this.#slotScript('reserve', address, policy, [wantGreaterThan, floor, attempt, callMs]);
+    const { asOf } = reply;
+    switch (reply.tag) {
+      case 'hit':
+        return this.#hit(reply, address.partition);
+      case 'go':
+        this.#note(address.partition, asOf.epoch, reply.number(0));
+        return { kind: 'go', asOf, generation: reply.number(0) };
+      case 'relock':
+        return { kind: 'relock', asOf, floor: reply.number(0) };
+      case 'busy':
+        return { kind: 'busy', asOf, remainingMs: reply.number(0) };
+      case 'failed': {
+        const code = reply.text(0);
+        return {
+          kind: 'failed',
+          asOf,
+          code: isErrorCode(code) ? code : 'INTERNAL',
+          message: reply.text(1),
+          remainingMs: reply.number(2),
+        };
+      }
+      case 'policy':
+        return { kind: 'policy', asOf };
+      default:
+        throw unexpected('reserve', reply);
+    }
+  }
+
+  async commit(request: CommitRequest): Promise<CommitReply> {
+    const {
+      address,
+      attempt,
+      epoch,
+      generation,
+      expiresAtMs,
+      usableUntilMs,
+      sealed,
+      tokenHash,
+      policy,
+      channelCandidate,
+    } = request;
+    const reply = await this.#slotScript('commit', address, policy, [
+      attempt,
+      epoch,
+      generation,
+      expiresAtMs,
+      usableUntilMs,
+      sealed,
+      tokenHash,
+      channelCandidate,
+    ]);
+    const { asOf } = reply;
+    switch (reply.tag) {
+      case 'ok': {
+        const channel = parseChannel(reply, 1);
+        return { kind: 'ok', asOf, generation: reply.number(0), ...(channel === undefined ? {} : { channel }) };
+      }
+      case 'epoch':
+      case 'dead':
+      case 'lost':
+      case 'expired':
+      case 'replayed':
+      case 'policy':
+        return { kind: reply.tag, asOf };
+      default:
+        throw unexpected('commit', reply);
+    }
+  }
+
+  async fail(request: FailRequest): Promise<number> {
+    const reply = await this.#slotScript('fail', request.address, 0, [
+      request.attempt,
+      request.code,
+      request.message,
+      request.retryAfterMs,
+      request.backoffFirstMs,
+      request.backoffMaxMs,
+      String(request.uniform),
+    ]);
+    return reply.number(0);
+  }
+
+  async reject(
+    address: SlotAddress,
+    epoch: number,
+    generation: number,
+    minIntervalMs: number,
+  ): ReturnType<Store['reject']> {
+    const keys = this.#keys.slot(address.partition, address.slot);
+    const reply = await this.#slotScript(
+      'reject',
+      address,
+      0,
+      [epoch, generation, minIntervalMs, FLOOR_LIFE_MS],
+      [keys.rejected],
+    );
+    const kind = reply.tag === 'dropped' || reply.tag === 'limited' ? reply.tag : 'stale';
+    return { kind, asOf: reply.asOf, floor: reply.number(0) };
+  }
+
+  async revoke(target: InvalidationTarget, partition: number, id: string, policy?: number): Promise<RevokeReply> {
+    const { slots } = this.#keys.partition(partition);
+    const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
+    const wait = this.#options.durableReplicas > 0;
+    const reply = await this.#run(
+      'revoke',
+      partition,
+      [this.#keys.revocation(partition, id), keys.record, keys.floor, keys.flight, keys.channel, slots],
+      [formatTarget(target), FLOOR_LIFE_MS, policy ?? ''],
+    );
+    this.#note(partition, reply.asOf.epoch, reply.number(0));
+    return {
+      asOf: reply.asOf,
+      partition,
+      floor: reply.number(0),
+      epochBeganMs: reply.number(1),
+      brokers: Array.from({ length: reply.length - 2 }, (_, index) => reply.text(index + 2)),
+      replicas: wait ? await this.#waitForReplicas() : 0,
+    };
+  }
+
+  async confirm(target: InvalidationTarget, partition: number, epoch: number, floor: number): Promise<boolean> {
+    const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
+    const reply = await this.#run('confirm', partition, [keys.floor], [formatTarget(target), epoch, floor]);
+    return reply.tag === 'ok';
+  }
+
+  lease(requests: readonly LeaseRequest[], leaseMs: number): Promise<readonly LeaseReply[]> {
+    return this.#readAlong(requests, this.#options.broker, leaseMs);
+  }
+
+  tail(requests: readonly LeaseRequest[]): Promise<readonly LeaseReply[]> {
+    return this.#readAlong(requests, '', 0);
+  }
+
+  async leave(): Promise<void> {
+    await Promise.all(this.#highest.map((_, partition) => this.#run('leave', partition, [], [this.#options.broker])));
+  }
+
+  async registerPolicy(fingerprint: string): Promise<number> {
+    const first = await this.#run('policy', 0, [], [fingerprint, '']);
+    const version = first.number(0);
+    const others = this.#highest.map((_, partition) => partition).slice(1);
+    await Promise.all(others.map((partition) => this.#run('policy', partition, [], [fingerprint, version])));
+    return version;
+  }
+
+  async generations(addresses: readonly SlotAddress[]): ReturnType<Store['generations']> {
+    return Promise.all(
+      addresses.map(async (address) => {
+        const reply = await this.read(address, 0);
+        return { asOf: reply.asOf, generation: reply.kind === 'hit' ? reply.record.generation : 0 };
+      }),
+    );
+  }
+
+  async list(
+    filter: { readonly source?: string; readonly slot?: string; readonly partition?: number },
+    limit: number,
+  ): ReturnType<Store['list']> {
+    const found: ListedSlot[] = [];
+    for (const [partition] of this.#highest.entries()) {
+      if (filter.partition !== undefined && filter.partition !== partition) continue;
+      for (let offset = 0; ; offset += LIST_PAGE) {
+        const page = await this.#listPage(partition, filter, offset);
+        found.push(...page.slots);
+        if (found.length > limit) return { slots: found.slice(0, limit), truncated: true };
+        if (page.seen < LIST_PAGE || filter.slot !== undefined) break;
+      }
+    }
+    return { slots: found, truncated: false };
+  }
+
+  async present(caller: string, instance: string, ttlMs: number): Promise<void> {
+    await this.#scripts.run('presence', [this.#keys.nearCaches], [`${caller}/${instance}`, ttlMs]);
+  }
+
+  async presences(): Promise<readonly Presence[]> {
+    const rows = (await this.#scripts.run('presence', [this.#keys.nearCaches], ['', 0])).map((value) => textOf(value));
+    const presences: Presence[] = [];
+    for (let i = 0; i + 1 < rows.length; i += 2) {
+      const [caller = '', instance = ''] = (rows[i] ?? '').split('/');
+      presences.push({ caller, instance, untilMs: numberOf(rows[i + 1] ?? '') - numberOf(rows.at(-1) ?? '') });
+    }
+    return presences;
+  }
+
+  async sharedSecret(name: string, candidate: Uint8Array): Promise<Uint8Array> {
+    const key = this.#keys.secret(name);
+    return this.#plain('set', async () => {
+      await this.#client.set(key, Buffer.from(candidate), 'NX');
+      return (await this.#client.getBuffer(key)) ?? candidate;
+    });
+  }
+
+  async replaceSharedSecret(name: string, value: Uint8Array): Promise<void> {
+    await this.#plain('set', () => this.#client.set(this.#keys.secret(name), Buffer.from(value)));
+  }
+
+  async #plain<T>(command: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.onError(command);
+      throw toStoreError(command, error);
+    }
+  }
+
+  /** WAIT counts for the connection that wrote, so it must be the same one (a fresh connection overstates). */
+  async #waitForReplicas(): Promise<number> {
+    const { durableReplicas, commandTimeoutMs } = this.#options;
+    try {
+      return await this.#client.wait(durableReplicas, Math.floor(commandTimeoutMs / 2));
+    } catch {
+      return 0;
+    }
+  }
+
+  async #listPage(
+    partition: number,
+    filter: { readonly source?: string; readonly slot?: string },
+    offset: number,
+  ): Promise<{ slots: ListedSlot[]; seen: number }> {
+    const { slots } = this.#keys.partition(partition);
+    const prefixes = [this.#keys.prefix(partition, 'record'), this.#keys.prefix(partition, 'floor')];
+    const reply = await this.#run(
+      'list',
+      partition,
+      [slots],
+      [...prefixes, filter.source ?? '', filter.slot ?? '', offset, LIST_PAGE],
+    );
+    const listed = reply.list(1).map((row): ListedSlot => {
+      const [slot = '', source = '', epoch = '', generation = '', expiresAt = ''] = listOf(row).map((value) =>
+        textOf(value),
+      );
+      const expiresAtMs = numberOf(expiresAt);
+      return {
+        slot,
+        partition,
+        source,
+        epoch: numberOf(epoch),
+        generation: numberOf(generation),
+        expiresAtMs,
+        remainingMs: expiresAtMs - reply.asOf.redisMs,
+      };
+    });
+    return { slots: listed, seen: reply.number(0) };
+  }
+
+  async #readAlong(requests: readonly LeaseRequest[], broker: string, leaseMs: number): Promise<readonly LeaseReply[]> {
+    return Promise.all(
+      requests.map(async ({ partition, epoch, applied }) => {
+        const reply = await this.#run('lease', partition, [], [broker, leaseMs, epoch, applied]);
+        return {
+          partition,
+          asOf: reply.asOf,
+          policy: reply.number(0),
+          policyFingerprint: reply.text(1),
+          brokers: reply.list(2).map((value) => textOf(value)),
+          entries: reply.tag === 'log' ? parseLog(reply.list(3)) : undefined,
+        };
+      }),
+    );
+  }
+
+  #hit(reply: Reply, partition: number): ReturnType<typeof parseHit> {
+    const hit = parseHit(reply);
+    this.#note(partition, hit.asOf.epoch, hit.record.generation);
+    return hit;
+  }
+
+  async #slotScript(
+    name: ScriptName,
+    address: SlotAddress,
+    policy: number,
+    args: readonly (string | number | Uint8Array)[],
+    moreKeys: readonly string[] = [],
+  ): Promise<Reply> {
+    const keys = this.#keys.slot(address.partition, address.slot);
+    const { slots } = this.#keys.partition(address.partition);
+    return this.#run(
+      name,
+      address.partition,
+      [keys.record, keys.floor, keys.flight, keys.channel, slots, ...moreKeys],
+      [address.source, address.provider, address.recipe, address.slot, policy, ...args],
+    );
+  }
+
+  async #run(
+    name: ScriptName,
+    partition: number,
+    keys: readonly string[],
+    args: readonly (string | number | Uint8Array)[],
+  ): Promise<Reply> {
+    const { meta, log, brokers } = this.#keys.partition(partition);
+    const highest = this.#highest[partition] ?? { epoch: 0, generation: 0 };
+    const sentAtMs = this.#options.clock.elapsedMs();
+    const values = await this.#scripts.run(
+      name,
+      [meta, log, brokers, ...keys],
+      [highest.epoch, highest.generation, ...args],
+    );
+    const reply = parseReply(values, sentAtMs);
+    this.#note(partition, reply.asOf.epoch, 0);
+    return reply;
+  }
+
+  #note(partition: number, epoch: number, generation: number): void {
+    const highest = this.#highest[partition];
+    if (highest === undefined) return;
+    highest.epoch = Math.max(highest.epoch, epoch);
+    highest.generation = Math.max(highest.generation, generation);
+  }
+}
+
+function unexpected(command: string, reply: Reply): StoreError {
+  return new StoreError(command, 'unknown', `unexpected reply ${reply.tag}`);
+}

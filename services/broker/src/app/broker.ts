@@ -1,0 +1,337 @@
+import { delay, type Aead, type Clock, type Random } from '@token-broker/foundation';
+import type { Configuration } from '@token-broker/configuration';
+import type { ReloadReply, Subjects } from '@token-broker/protocol';
+import { Acknowledgements } from './acknowledgements.js';
+import { Administration } from './administration.js';
+import { listenToEvents } from './event-listener.js';
+import { GetToken } from './get-token.js';
+import { Keyring } from './keyring.js';
+import { LEASE_TICKS, LeaseKeeper } from './lease-keeper.js';
+import { Memory } from './memory.js';
+import { Notices } from './notices.js';
+import type { Bus, Service, ServiceRequest } from './ports/bus.js';
+import type { Locks } from './ports/locks.js';
+import { StoreError, type Store } from './ports/store.js';
+import type { Gauges, Log, Metrics } from './ports/telemetry.js';
+import { Publisher } from './publisher.js';
+import { loadRecipeKey } from './recipe-key.js';
+import { applyConfiguration, planConfiguration, type ProviderFactory, type ReconfigurePorts } from './reconfigure.js';
+import { RecordCodec } from './record-codec.js';
+import { Refresher } from './refresher.js';
+import { ReportRejected } from './report-rejected.js';
+import type { RevocationPorts } from './revocation.js';
+import { Sources } from './sources.js';
+import { Sync } from './sync.js';
+import { Tally } from './tally.js';
+
+export interface BrokerPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly aead: Aead;
+  readonly store: Store;
+  readonly locks: Locks;
+  readonly bus: Bus;
+  readonly service: Service;
+  readonly subjects: Subjects;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly createProvider: ProviderFactory;
+  /** Reads the configuration's source again; the problems of one that is broken, by line. */
+  readonly readConfiguration: () => Promise<Configuration | readonly string[]>;
+  readonly fsyncAlways: () => boolean;
+  readonly broker: string;
+  readonly version: string;
+}
+
+/** Redis is tried again so often until the broker has begun. */
+const BEGIN_RETRY_MS = 250;
+
+/** One broker replica: the use cases, wired to their ports. It knows neither NATS nor Redis. */
+export class Broker {
+  readonly #ports: BrokerPorts;
+  readonly #sync: Sync;
+  /** The configuration in force: the last one that was read without problems. */
+  #configuration: Configuration;
+  readonly #metrics: Metrics;
+  readonly #keyring: Keyring;
+  readonly #sources: Sources;
+  readonly #memory: Memory;
+  readonly #getToken: GetToken;
+  readonly #leaseKeeper: LeaseKeeper;
+  readonly #refresher: Refresher;
+  readonly #reconfigure: ReconfigurePorts;
+  readonly #handlers: Readonly<
+    Record<ServiceRequest['verb'], (request: ServiceRequest) => Uint8Array | Promise<Uint8Array>>
+  >;
+  #recipeKey: Uint8Array | undefined;
+  #begun = false;
+  #stopping = false;
+  #reloading: Promise<Omit<ReloadReply, 'v'>> | undefined;
+
+  constructor(ports: BrokerPorts, configuration: Configuration) {
+    this.#ports = ports;
+    this.#configuration = configuration;
+    const { clock, random, aead, store, locks, bus, subjects, log, broker, version } = ports;
+    const { cluster, namespace } = configuration;
+    const tally = new Tally();
+    const metrics = tally.listening(ports.metrics);
+    this.#metrics = metrics;
+    this.#keyring = new Keyring(aead, configuration.encryption.keys);
+    const codec = new RecordCodec(this.#keyring, random, namespace);
+    const sources = new Sources(cluster.partitions);
+    const notices = new Notices(clock);
+    const peers = new Acknowledgements(clock);
+    const nearCaches = new Acknowledgements(clock);
+    const publisher = new Publisher({ bus, subjects, aead, metrics }, broker);
+    const leaseMs = LEASE_TICKS * cluster.tickMs;
+    const { tickMs, maxStalenessMs, minLifetimeMs, demandMs } = cluster;
+    const timing = { tickMs, maxStalenessMs, minLifetimeMs };
+    const recipeKey = (): Uint8Array => this.#requireRecipeKey();
+
+    const memory = new Memory(cluster.partitions, configuration.memory, {
+      onInvalidated: (matches) => {
+        this.#getToken.detach(matches);
+      },
+      onHeld: (held) => {
+        this.#refresher.plan(held);
+      },
+      onBehind: () => {
+        this.#leaseKeeper.hurry();
+      },
+    });
+    const flight = {
+      clock,
+      random,
+      store,
+      locks,
+      sources,
+      memory,
+      notices,
+      publisher,
+      codec,
+      log,
+      metrics,
+      minLifetimeMs,
+      recipeKey,
+    };
+    const getToken = new GetToken({ ...flight, leaseMs, maxStalenessMs });
+    const leaseKeeper = new LeaseKeeper({
+      clock,
+      store,
+      memory,
+      publisher,
+      log,
+      metrics,
+      timing,
+      onPolicy: (policy, fingerprint) => {
+        this.#notePolicy(policy, fingerprint);
+      },
+    });
+    const brokers = (): readonly string[] => leaseKeeper.brokers;
+    const revocation: RevocationPorts = {
+      clock,
+      random,
+      store,
+      memory,
+      publisher,
+      sources,
+      log,
+      metrics,
+      broker,
+      leaseMs,
+      durableReplicas: configuration.redis.durableReplicas,
+      fsyncAlways: ports.fsyncAlways,
+      peers,
+      nearCaches,
+    };
+    const reload = (): Promise<Omit<ReloadReply, 'v'>> => this.reload();
+    const rejected = new ReportRejected({ clock, random, store, memory, getToken, publisher, sources, log, metrics });
+    const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
+    const administration = new Administration({
+      ...revocation,
+      leaseKeeper,
+      tally,
+      version,
+      isReady: () => this.readiness().ready,
+      natsConnected: () => bus.isConnected(),
+      reload,
+    });
+    this.#sync = sync;
+    this.#sources = sources;
+    this.#memory = memory;
+    this.#getToken = getToken;
+    this.#leaseKeeper = leaseKeeper;
+    this.#refresher = new Refresher({
+      clock,
+      random,
+      memory,
+      sources,
+      getToken,
+      log,
+      metrics,
+      broker,
+      brokers,
+      demandMs,
+    });
+    this.#reconfigure = { store, sources, revocation, createProvider: ports.createProvider, log, recipeKey };
+    this.#handlers = {
+      get: (request) => getToken.handle(request),
+      rejected: (request) => rejected.handle(request),
+      sync: (request) => sync.handle(request),
+      admin: (request) => administration.handle(request),
+    };
+    listenToEvents({
+      bus,
+      subjects,
+      memory,
+      notices,
+      sources,
+      getToken,
+      leaseKeeper,
+      publisher,
+      peers,
+      nearCaches,
+      log,
+      metrics,
+      broker,
+      onReload: () => void this.reload(),
+    });
+  }
+
+  /** Begins to serve. Resolves when Redis has answered for the first time; until then it keeps trying. */
+  async start(): Promise<void> {
+    const { log, service, clock } = this.#ports;
+    while (!this.#begun && !this.#stopping) {
+      try {
+        await this.#begin();
+        this.#begun = true;
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        log.warn('store: waiting for Redis', { reason: error.message });
+        await delay(clock, BEGIN_RETRY_MS);
+      }
+    }
+    if (this.#stopping) return;
+    this.#leaseKeeper.start();
+    await service.start((request) => this.#handlers[request.verb](request));
+    this.#keepWarm();
+    log.info('broker: serving', { sources: [...this.#sources.current.sources.keys()] });
+  }
+
+  /** Ends well: no new requests, those under way are answered, flights end with their commit, the leases go. */
+  async stop(limitMs: number): Promise<void> {
+    const { service, store, clock } = this.#ports;
+    this.#stopping = true;
+    const deadlineMs = clock.elapsedMs() + limitMs;
+    this.#refresher.stop();
+    await service.drain(limitMs);
+    const settled = this.#getToken.settle();
+    await Promise.race([settled, delay(clock, Math.max(0, deadlineMs - clock.elapsedMs()))]);
+    this.#leaseKeeper.stop();
+    await store.leave().catch(() => undefined);
+    for (const { provider } of this.#sources.current.sources.values()) await provider.close();
+  }
+
+  /** Reads the configuration again; a broken one changes nothing. Calls that come meanwhile share one reading. */
+  reload(): Promise<Omit<ReloadReply, 'v'>> {
+    this.#reloading ??= this.#reload().finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  readiness(): { readonly ready: boolean; readonly checks: Readonly<Record<string, string>> } {
+    const { store, service, bus, clock } = this.#ports;
+    const leaseMs = LEASE_TICKS * this.#configuration.cluster.tickMs;
+    const hasLease = this.#memory.views.every((view) => view.hasLease(clock.elapsedMs(), leaseMs));
+    const checks = {
+      redis: store.isAvailable() && hasLease ? 'ok' : 'Redis does not answer, or has not for three ticks',
+      nats: service.isConnected() ? 'ok' : 'the service is not connected to NATS',
+      events: bus.isConnected() ? 'ok' : 'the event connection to NATS is away',
+      state: this.#stopping ? 'draining' : this.#begun ? 'ok' : 'starting',
+    };
+    return { ready: Object.values(checks).every((check) => check === 'ok'), checks };
+  }
+
+  gauges(): Gauges {
+    return {
+      memoryEntries: this.#memory.size,
+      memoryBytes: this.#memory.bytes,
+      flights: this.#getToken.flights,
+      leaseAgeMs: this.#leaseKeeper.leaseAgeMs,
+      natsConnected: this.#ports.bus.isConnected(),
+      redisAvailable: this.#ports.store.isAvailable(),
+      slotsHeldBySource: this.#memory.countBySource(),
+      nearCachesSeen: this.#sync.nearCachesSeen,
+    };
+  }
+
+  async #begin(): Promise<void> {
+    const { store, random } = this.#ports;
+    this.#recipeKey = await loadRecipeKey(
+      { store, keyring: this.#keyring, random },
+      this.#configuration.namespace,
+      this.#recipeKey,
+    );
+    const plan = planConfiguration(this.#reconfigure, this.#configuration);
+    await applyConfiguration(this.#reconfigure, plan);
+    if (!(await this.#leaseKeeper.readAlong())) throw new StoreError('lease', 'unknown', 'Redis did not answer');
+  }
+
+  async #reload(): Promise<Omit<ReloadReply, 'v'>> {
+    const { log } = this.#ports;
+    const done = (outcome: ReloadReply['outcome'], problems: readonly string[] = []): Omit<ReloadReply, 'v'> => {
+      this.#metrics.reloaded(outcome);
+      if (outcome === 'refused') log.error('configuration: refused, the old one stays in force', { problems });
+      return { outcome, problems: [...problems] };
+    };
+    try {
+      const read = await this.#ports.readConfiguration();
+      if (isProblems(read)) return done('refused', read);
+      this.#keyring.replace(read.encryption.keys);
+      const before = this.#sources.current.fingerprint;
+      const plan = planConfiguration(this.#reconfigure, read);
+      await applyConfiguration(this.#reconfigure, plan);
+      this.#configuration = read;
+      this.#keepWarm();
+      return done(before === plan.snapshot.fingerprint && plan.retired.length === 0 ? 'unchanged' : 'reloaded');
+    } catch (error) {
+      return done('refused', [error instanceof Error ? error.message : String(error)]);
+    }
+  }
+
+  /** Sources that are kept warm are fetched before anybody asks. */
+  #keepWarm(): void {
+    for (const source of this.#sources.current.sources.values()) {
+      if (!source.configuration.refresh.keepWarm) continue;
+      const address = this.#sources.address(source, {});
+      void this.#getToken.obtain({ source, address, parameters: {} }, 0, 'miss');
+    }
+  }
+
+  #notePolicy(policy: number, fingerprint: string): void {
+    const { current } = this.#sources;
+    if (fingerprint === current.fingerprint) {
+      if (policy !== current.policy) this.#sources.adoptPolicy(policy);
+    } else if (fingerprint === '') {
+      // Redis has lost everything: say again what the cluster runs.
+      void this.#begin().catch((error: unknown) => {
+        this.#ports.log.warn('store: waiting for Redis', {
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      });
+    } else if (policy > current.policy) {
+      this.#ports.log.warn('configuration: a peer runs a newer one; reading the file again');
+      void this.reload();
+    }
+  }
+
+  #requireRecipeKey(): Uint8Array {
+    if (this.#recipeKey === undefined) throw new Error('the recipe key is not loaded yet');
+    return this.#recipeKey;
+  }
+}
+
+function isProblems(read: Configuration | readonly string[]): read is readonly string[] {
+  return Array.isArray(read);
+}

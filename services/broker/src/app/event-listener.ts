@@ -1,0 +1,101 @@
+import {
+  decode,
+  flightNoticeSchema,
+  heartbeatSchema,
+  invalidationSchema,
+  LIMITS,
+  peerMessageSchema,
+  receiptSchema,
+  type FlightNotice,
+  type Subjects,
+} from '@token-broker/protocol';
+import type { z } from 'zod';
+import type { Acknowledgements } from './acknowledgements.js';
+import type { GetToken } from './get-token.js';
+import { applyInvalidation } from './invalidations.js';
+import type { LeaseKeeper } from './lease-keeper.js';
+import type { Memory } from './memory.js';
+import type { Notices } from './notices.js';
+import type { Bus } from './ports/bus.js';
+import type { Log, Metrics } from './ports/telemetry.js';
+import type { Publisher } from './publisher.js';
+import type { Sources } from './sources.js';
+
+export interface EventListenerPorts {
+  readonly bus: Bus;
+  readonly subjects: Subjects;
+  readonly memory: Memory;
+  readonly notices: Notices;
+  readonly sources: Sources;
+  readonly getToken: GetToken;
+  readonly leaseKeeper: LeaseKeeper;
+  readonly publisher: Publisher;
+  readonly peers: Acknowledgements;
+  readonly nearCaches: Acknowledgements;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly broker: string;
+  readonly onReload: () => void;
+}
+
+/** Hears what peers and near caches say. Events are hints: each may come late, twice, out of order or never. */
+export function listenToEvents(ports: EventListenerPorts): void {
+  const { bus, subjects, memory, leaseKeeper, publisher, peers, nearCaches, metrics, broker } = ports;
+
+  on(ports, subjects.invalidation('*'), invalidationSchema, (message) => {
+    metrics.invalidationApplied(applyInvalidation(memory, message));
+    if (message.ackTo !== undefined && message.ackTo !== broker) publisher.applied(message.ackTo, message.id);
+  });
+
+  on(ports, subjects.heartbeat(), heartbeatSchema, (heartbeat) => {
+    if (heartbeat.broker !== broker) leaseKeeper.heardHeartbeat();
+  });
+
+  on(ports, subjects.flight('*'), flightNoticeSchema, (notice) => {
+    if (notice.broker === broker) return;
+    ports.notices.announce(notice);
+    if (notice.outcome === 'committed') takeOver(ports, notice);
+  });
+
+  for (const mailbox of [broker, 'all']) {
+    on(ports, subjects.peer(mailbox), peerMessageSchema, (message) => {
+      if (message.kind === 'applied') peers.confirm(message.id, message.broker);
+      else if (message.broker !== broker) ports.onReload();
+    });
+  }
+
+  on(ports, subjects.ack('*'), receiptSchema, (receipt, subject) => {
+    const parsed = subjects.parse(subject);
+    if (parsed?.verb === 'ack') nearCaches.confirm(receipt.id, `${parsed.caller}/${receipt.instance}`);
+  });
+
+  bus.onConnectionChange((connected) => {
+    // Whatever was published while the connection was away is lost: the log in Redis has it.
+    if (connected) leaseKeeper.hurry();
+  });
+}
+
+/** A peer has renewed what is held here: read the new one, so that nobody is answered with the old. */
+function takeOver(ports: EventListenerPorts, notice: Extract<FlightNotice, { outcome: 'committed' }>): void {
+  const { memory, sources, getToken, log } = ports;
+  const held = memory.peek(notice.slot);
+  if (held === undefined || held.epoch !== notice.epoch || held.generation >= notice.generation) return;
+  const source = sources.source(held.address.source);
+  if (source?.recipe !== held.address.recipe) return;
+  getToken.look(source, held.address, held.generation, held.wantedAtMs).catch((error: unknown) => {
+    log.debug('store: a renewed token could not be read yet', { reason: error instanceof Error ? error.message : '' });
+  });
+}
+
+function on<S extends z.ZodType>(
+  ports: EventListenerPorts,
+  subject: string,
+  schema: S,
+  handle: (message: z.output<S>, subject: string) => void,
+): void {
+  ports.bus.subscribe(subject, (payload, actual) => {
+    const decoded = decode(schema, payload, LIMITS.replyBytes);
+    if (decoded.ok) handle(decoded.value, actual);
+    else ports.log.warn('nats: an event was not understood', { subject: actual, reason: decoded.error });
+  });
+}

@@ -1,0 +1,192 @@
+import { delay } from '@token-broker/foundation';
+import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
+import { minimumRemainingMs } from '../domain/lifetime.js';
+import type { RecordContent } from '../domain/record.js';
+import { tokenHashOf } from '../domain/recipe.js';
+import { failed, outdated, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
+import { Held } from './held.js';
+import type { IssuedToken, ProviderRequest } from './ports/provider.js';
+import { StoreError, type AsOf, type CommitReply, type CommitRequest } from './ports/store.js';
+import type { CallReason } from './ports/telemetry.js';
+import type { Source } from './sources.js';
+
+/** A claimed generation: the right, and the duty, to call the identity provider once. */
+export interface Reservation {
+  readonly attempt: string;
+  readonly generation: number;
+  readonly asOf: AsOf;
+  /** The floor that the lock was named by. */
+  readonly floor: number;
+}
+
+/** Pauses after failures in a row, shared by all replicas. */
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MAX_MS = 30_000;
+/** A commit whose reply was lost is sent again, as the same commit, so often and so far apart. */
+const COMMIT_TRIES = 4;
+const COMMIT_RETRY_MS = 100;
+
+/** Calls the identity provider, and commits what it says. `undefined`: refused by the store, read again. */
+export async function fetchAndCommit(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+): Promise<FlightOutcome | undefined> {
+  const { clock, metrics, log } = ports;
+  const { source, parameters, address } = plan;
+  const reason: CallReason = plan.reason === 'miss' && reservation.floor > 0 ? 'revoked' : plan.reason;
+  const startedAtMs = clock.elapsedMs();
+  const issued = await source.provider.fetch(requestOf(source, parameters));
+  metrics.idpCalled(address.source, reason, issued.ok ? 'ok' : issued.error.code, clock.elapsedMs() - startedAtMs);
+  if (issued.ok) return commit(ports, plan, reservation, issued.value);
+  const { code, message, detail, retryAfterMs } = issued.error;
+  log.warn('idp: no token', { source: address.source, code, detail });
+  return fail(ports, plan, reservation, failure(code, message, retryAfterMs));
+}
+
+async function commit(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+  issued: IssuedToken,
+): Promise<FlightOutcome | undefined> {
+  const { codec, memory, publisher, metrics, log } = ports;
+  const { address } = plan;
+  const content = contentOf(plan, issued);
+  const request = commitRequest(ports, plan, reservation, content);
+  const reply = await send(ports, request);
+  if (reply.kind !== 'ok') {
+    metrics.commitRefused(reply.kind);
+    log.info('flight: the commit was refused', { source: address.source, why: reply.kind });
+    return refused(ports, plan, reservation, reply.kind);
+  }
+  const channel = codec.openChannel(address, reply.asOf.epoch, reply.channel);
+  const { generation, asOf } = reply;
+  const held = new Held(
+    {
+      address,
+      ...content,
+      generation,
+      expiresAtMs: request.expiresAtMs,
+      asOf,
+      ...(channel === undefined ? {} : { channel }),
+    },
+    ports.minLifetimeMs,
+    plan.wantedAtMs,
+  );
+  publisher.flightCommitted(held);
+  publisher.refreshed(held, channel);
+  // Revoked between the commit and here: what was committed must not be answered with.
+  if (!memory.accepts(address.partition, asOf)) return undefined;
+  return { kind: 'token', held: memory.put(held), layer: 'flight' };
+}
+
+async function refused(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+  why: Exclude<CommitReply['kind'], 'ok'>,
+): Promise<FlightOutcome | undefined> {
+  switch (why) {
+    case 'epoch':
+    case 'dead':
+    case 'lost':
+      return undefined;
+    case 'policy':
+      return outdated();
+    case 'expired':
+      return failed(failure('IDP_PROTOCOL', 'the token came too late to be of use'));
+    case 'replayed':
+      return fail(
+        ports,
+        plan,
+        reservation,
+        failure('REVOKED', 'the identity provider returned the token that was revoked'),
+      );
+  }
+}
+
+/** Ends the reservation with a failure, for all replicas: with a pause, and a word to those who wait. */
+async function fail(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+  cause: Failure,
+): Promise<FlightOutcome> {
+  const { store, publisher, random } = ports;
+  const { address } = plan;
+  let pauseMs = cause.retryAfterMs ?? 0;
+  try {
+    pauseMs = await store.fail({
+      address,
+      attempt: reservation.attempt,
+      code: cause.code,
+      message: cause.message,
+      retryAfterMs: pauseMs,
+      backoffFirstMs: BACKOFF_FIRST_MS,
+      backoffMaxMs: BACKOFF_MAX_MS,
+      uniform: random.uniform(),
+    });
+  } catch (error) {
+    // The pause is lost with the store; the failure itself is not.
+    if (!(error instanceof StoreError)) throw error;
+  }
+  const answer = failure(cause.code, cause.message, pauseMs);
+  publisher.flightFailed(address, reservation.floor, answer);
+  return failed(answer);
+}
+
+/** Sends the commit until somebody says how it ended: the same attempt is the same commit. */
+async function send(ports: FlightPorts, request: CommitRequest): Promise<CommitReply> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ports.store.commit(request);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.outcome === 'refused' || tries === COMMIT_TRIES) throw error;
+      await delay(ports.clock, COMMIT_RETRY_MS * tries);
+    }
+  }
+}
+
+function commitRequest(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+  content: RecordContent,
+): CommitRequest {
+  const { codec, minLifetimeMs, recipeKey, sources } = ports;
+  const { address } = plan;
+  const { generation, attempt } = reservation;
+  const { epoch, redisMs } = reservation.asOf;
+  // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
+  const expiresAtMs = Math.floor(redisMs + content.lifeMs);
+  return {
+    address,
+    attempt,
+    epoch,
+    generation,
+    expiresAtMs,
+    usableUntilMs: expiresAtMs - minimumRemainingMs(minLifetimeMs, content.lifeMs),
+    sealed: codec.seal(address, epoch, generation, content),
+    tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
+    policy: sources.current.policy,
+    channelCandidate: codec.newChannel(address, epoch, generation),
+  };
+}
+
+function contentOf(plan: FlightPlan, issued: IssuedToken): RecordContent {
+  const { accessToken, tokenType, scope, lifeMs } = issued;
+  const token = { accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }) };
+  return { token, lifeMs, parameters: plan.parameters };
+}
+
+function requestOf(source: Source, parameters: TokenParameters): ProviderRequest {
+  const own = source.configuration;
+  const audience = parameters.audience ?? own.audience;
+  const resource = parameters.resource ?? own.resource;
+  return {
+    scopes: parameters.scopes ?? own.scopes,
+    ...(audience === undefined ? {} : { audience }),
+    ...(resource === undefined ? {} : { resource }),
+  };
+}

@@ -1,0 +1,58 @@
+import type { Clock, Random } from '@token-broker/foundation';
+import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
+import type { Held } from './held.js';
+import type { Memory } from './memory.js';
+import type { Notices } from './notices.js';
+import type { Locks } from './ports/locks.js';
+import type { SlotAddress, Store } from './ports/store.js';
+import type { CallReason, Layer, Log, Metrics } from './ports/telemetry.js';
+import type { Publisher } from './publisher.js';
+import type { RecordCodec } from './record-codec.js';
+import type { Source, Sources } from './sources.js';
+
+/** What a flight is for. */
+export interface FlightPlan {
+  readonly source: Source;
+  readonly address: SlotAddress;
+  readonly parameters: TokenParameters;
+  /** A token above this generation is the answer; 0: any that counts. Refresh-ahead asks for more than it has. */
+  readonly wantGreaterThan: number;
+  readonly reason: CallReason;
+  /** Leaves at once when another replica is at it. */
+  readonly onlyIfFree: boolean;
+  readonly wantedAtMs: number;
+}
+
+export type FlightOutcome =
+  | { readonly kind: 'token'; readonly held: Held; readonly layer: Layer }
+  | { readonly kind: 'failure'; readonly failure: Failure }
+  /** Only with `onlyIfFree`: another replica does it. */
+  | { readonly kind: 'elsewhere' };
+
+export interface FlightPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly locks: Locks;
+  readonly sources: Sources;
+  readonly memory: Memory;
+  readonly notices: Notices;
+  readonly publisher: Publisher;
+  readonly codec: RecordCodec;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly minLifetimeMs: number;
+  /** Keys the hashes of tokens. */
+  readonly recipeKey: () => Uint8Array;
+}
+
+export function failed(cause: Failure): FlightOutcome {
+  return { kind: 'failure', failure: cause };
+}
+
+/** This replica is behind a reload that others have made: it must not write, another replica can. */
+export function outdated(): FlightOutcome {
+  return failed(
+    failure('BROKER_UNAVAILABLE', 'this replica runs an older configuration of the source than the cluster', 1_000),
+  );
+}

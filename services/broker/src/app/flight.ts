@@ -1,0 +1,137 @@
+import { randomId } from '@token-broker/foundation';
+import { failure } from '@token-broker/protocol';
+import { fetchAndCommit } from './fetch-and-commit.js';
+import { failed, outdated, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
+import type { NoticeListener } from './notices.js';
+import { StoreError, type Hit } from './ports/store.js';
+import { takeRecord } from './take-record.js';
+
+/** Without a notice, a waiter looks itself: first soon, then less and less often. */
+const POLL_FIRST_MS = 250;
+const POLL_MAX_MS = 1_000;
+/** How long to wait for another's flight or a revocation to settle before giving up, in lives of the lock. */
+const PATIENCE = 2.5;
+
+/**
+ * One flight: read, lock, re-read and claim, call, commit. The lock makes it efficient, the commit makes it right. It owns
+ * its deadline, whoever waits for it; what goes wrong upstream or in the store is an outcome.
+ */
+export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightOutcome> {
+  // Opened before the lock is tried: a notice between "held" and the wait is not missed.
+  const listener = ports.notices.listen(plan.address.slot);
+  try {
+    return await new Flight(ports, plan, listener).run();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    ports.log.warn('store: a flight could not use Redis', { source: plan.address.source, reason: error.message });
+    return failed(failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`));
+  } finally {
+    listener.close();
+  }
+}
+
+class Flight {
+  readonly #ports: FlightPorts;
+  readonly #plan: FlightPlan;
+  readonly #listener: NoticeListener;
+  readonly #deadlineMs: number;
+  #want: number;
+  #pollMs = POLL_FIRST_MS;
+
+  constructor(ports: FlightPorts, plan: FlightPlan, listener: NoticeListener) {
+    this.#ports = ports;
+    this.#plan = plan;
+    this.#listener = listener;
+    this.#want = plan.wantGreaterThan;
+    this.#deadlineMs = ports.clock.elapsedMs() + PATIENCE * plan.source.configuration.lockTimeMs;
+  }
+
+  async run(): Promise<FlightOutcome> {
+    while (this.#ports.clock.elapsedMs() < this.#deadlineMs) {
+      const outcome = await this.#round();
+      if (outcome === 'wait') {
+        if (this.#plan.onlyIfFree) return { kind: 'elsewhere' };
+        const failure = await this.#waitForOther();
+        if (failure !== undefined) return failure;
+      } else if (outcome !== undefined) return outcome;
+    }
+    return failed(failure('DEADLINE', 'no replica finished fetching this token in time'));
+  }
+
+  /** One try from the read to the commit. `undefined`: the world has moved, try again. `wait`: another replica is at it. */
+  async #round(): Promise<FlightOutcome | 'wait' | undefined> {
+    const { store, locks, metrics, clock, sources, log } = this.#ports;
+    const { address, source } = this.#plan;
+    const read = await store.read(address, sources.current.policy);
+    const found = read.kind === 'hit' ? this.#take(read) : undefined;
+    if (found !== undefined) return found;
+
+    const startedAtMs = clock.elapsedMs();
+    const lock = await locks.acquire(
+      `${address.slot}:${String(read.floor)}`,
+      address.partition,
+      source.configuration.lockTimeMs,
+    );
+    metrics.lockWaited(lock.kind, clock.elapsedMs() - startedAtMs);
+    if (lock.kind === 'held') return 'wait';
+    // The claim itself keeps others out: a lock master that is away costs efficiency, not correctness.
+    if (lock.kind === 'error')
+      log.warn('lock: a master did not answer', { source: address.source, reason: lock.detail });
+    try {
+      return await this.#claim(read.floor);
+    } finally {
+      // Not awaited: nobody's answer depends on it.
+      if (lock.kind === 'acquired') void lock.lock.release();
+    }
+  }
+
+  async #claim(floor: number): Promise<FlightOutcome | 'wait' | undefined> {
+    const { store, random, sources } = this.#ports;
+    const { address, source } = this.#plan;
+    const attempt = randomId(random);
+    const reply = await store.reserve({
+      address,
+      wantGreaterThan: this.#want,
+      floor,
+      attempt,
+      callMs: source.configuration.lockTimeMs,
+      policy: sources.current.policy,
+    });
+    switch (reply.kind) {
+      case 'hit':
+        return this.#take(reply);
+      case 'relock':
+        return undefined;
+      case 'busy':
+        return 'wait';
+      case 'failed':
+        return failed(failure(reply.code, reply.message, reply.remainingMs));
+      case 'policy':
+        return outdated();
+      case 'go':
+        return fetchAndCommit(this.#ports, this.#plan, {
+          attempt,
+          generation: reply.generation,
+          asOf: reply.asOf,
+          floor,
+        });
+    }
+  }
+
+  #take(hit: Hit): FlightOutcome | undefined {
+    const taken = takeRecord(this.#ports, this.#plan, hit, this.#want);
+    if (taken.kind === 'corrupt') this.#want = hit.record.generation;
+    return taken.kind === 'corrupt' || taken.kind === 'stale' ? undefined : taken;
+  }
+
+  /** Waits for a word of the other replica. A failure of the same recipe is ours too; else look again. */
+  async #waitForOther(): Promise<FlightOutcome | undefined> {
+    const { clock, random } = this.#ports;
+    const leftMs = Math.max(1, this.#deadlineMs - clock.elapsedMs());
+    const notice = await this.#listener.next(Math.min(leftMs, this.#pollMs * (0.75 + 0.5 * random.uniform())));
+    if (notice === undefined) this.#pollMs = Math.min(POLL_MAX_MS, this.#pollMs * 2);
+    if (notice?.outcome !== 'failed' || notice.recipe !== this.#plan.address.recipe) return undefined;
+    const { code, message, retryAfterMs } = notice.error;
+    return failed(failure(code, message, retryAfterMs));
+  }
+}

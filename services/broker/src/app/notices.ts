@@ -1,0 +1,55 @@
+import { within, type Clock } from '@token-broker/foundation';
+import type { FlightNotice } from '@token-broker/protocol';
+
+/**
+ * Wakes those who wait for another replica's flight. A listener is opened before the lock is tried, so that a notice that
+ * arrives between "held" and the wait is not missed.
+ */
+export class Notices {
+  readonly #clock: Clock;
+  readonly #listeners = new Map<string, Set<(notice: FlightNotice) => void>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  announce(notice: FlightNotice): void {
+    for (const wake of this.#listeners.get(notice.slot) ?? []) wake(notice);
+  }
+
+  listen(slot: string): NoticeListener {
+    const listeners = this.#listeners.get(slot) ?? new Set();
+    this.#listeners.set(slot, listeners);
+    let arrived: FlightNotice | undefined;
+    let wake: ((notice: FlightNotice) => void) | undefined;
+    const listener = (notice: FlightNotice): void => {
+      arrived = notice;
+      wake?.(notice);
+    };
+    listeners.add(listener);
+    return {
+      next: async (limitMs) => {
+        if (arrived === undefined) {
+          const coming = new Promise<FlightNotice>((resolve) => {
+            wake = resolve;
+          });
+          await within(this.#clock, limitMs, coming);
+          wake = undefined;
+        }
+        const notice = arrived;
+        arrived = undefined;
+        return notice;
+      },
+      close: () => {
+        listeners.delete(listener);
+        if (listeners.size === 0 && this.#listeners.get(slot) === listeners) this.#listeners.delete(slot);
+      },
+    };
+  }
+}
+
+export interface NoticeListener {
+  /** The next notice, or `undefined` after `limitMs`. */
+  next(limitMs: number): Promise<FlightNotice | undefined>;
+  close(): void;
+}

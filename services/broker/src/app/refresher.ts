@@ -1,0 +1,126 @@
+import type { Clock, Random, Timer } from '@token-broker/foundation';
+import { rankOf } from '../domain/rank.js';
+import { rankDelayMs, refreshBeforeExpiryMs } from '../domain/refresh-schedule.js';
+import { Schedule } from '../domain/schedule.js';
+import type { GetToken } from './get-token.js';
+import type { Held } from './held.js';
+import type { Memory } from './memory.js';
+import type { Log, Metrics } from './ports/telemetry.js';
+import type { Sources } from './sources.js';
+
+/** After a renewal that failed without a word on when to try again. */
+const RETRY_MS = 1_000;
+/** Renewals under way at once; the others wait for their turn. */
+const MAX_CONCURRENT = 64;
+
+export interface RefresherPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly memory: Memory;
+  readonly sources: Sources;
+  readonly getToken: GetToken;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly broker: string;
+  readonly brokers: () => readonly string[];
+  /** A slot that nobody has asked for or reported for so long is left to expire. */
+  readonly demandMs: number;
+}
+
+interface Renewal {
+  readonly slot: string;
+  readonly generation: number;
+}
+
+/**
+ * Renews tokens ahead of their expiry. Every replica that holds a slot plans for it, each a little later than the one
+ * before it in the slot's own order; the lock, and the claim for more than what is there, leave one of them the work.
+ */
+export class Refresher {
+  readonly #ports: RefresherPorts;
+  readonly #schedule = new Schedule<Renewal>();
+  #timer: Timer | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #running = 0;
+  #stopped = false;
+
+  constructor(ports: RefresherPorts) {
+    this.#ports = ports;
+  }
+
+  /** Plans the renewal of a token that has come to be held. */
+  plan(held: Held): void {
+    const { sources, random, broker, brokers } = this.#ports;
+    const { slot } = held.address;
+    const source = sources.source(held.address.source);
+    if (source === undefined || source.recipe !== held.address.recipe) return;
+    const beforeMs = refreshBeforeExpiryMs(source.configuration.refresh.ahead, held.lifeMs, random.uniform());
+    if (beforeMs === undefined) return;
+    const rank = rankOf(slot, broker, brokers());
+    this.#add(held.expiresAtElapsedMs - beforeMs + rankDelayMs(rank, held.lifeMs), {
+      slot,
+      generation: held.generation,
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #add(atMs: number, renewal: Renewal): void {
+    this.#schedule.add(atMs, renewal);
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { clock } = this.#ports;
+    const nextAtMs = this.#schedule.nextAtMs;
+    if (this.#stopped || nextAtMs === undefined || (this.#timer !== undefined && this.#timerAtMs <= nextAtMs)) return;
+    this.#timer?.cancel();
+    this.#timerAtMs = nextAtMs;
+    this.#timer = clock.startTimer(Math.max(0, nextAtMs - clock.elapsedMs()), () => {
+      this.#timer = undefined;
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      this.#work();
+    });
+  }
+
+  #work(): void {
+    while (this.#running < MAX_CONCURRENT && !this.#stopped) {
+      const due = this.#schedule.takeDue(this.#ports.clock.elapsedMs());
+      if (due === undefined) break;
+      const held = this.#ports.memory.peek(due.slot);
+      // Renewed by somebody else, revoked, evicted: whoever holds the new one has planned for it.
+      if (held?.generation !== due.generation || held.dead || !this.#isWanted(held)) continue;
+      this.#running++;
+      void this.#renew(held).finally(() => {
+        this.#running--;
+        this.#work();
+      });
+    }
+    if (this.#running < MAX_CONCURRENT) this.#arm();
+  }
+
+  #isWanted(held: Held): boolean {
+    const { clock, demandMs, sources } = this.#ports;
+    const keepWarm = sources.source(held.address.source)?.configuration.refresh.keepWarm === true;
+    return keepWarm || clock.elapsedMs() - held.wantedAtMs < demandMs;
+  }
+
+  async #renew(held: Held): Promise<void> {
+    const { clock, getToken, sources, metrics } = this.#ports;
+    const source = sources.source(held.address.source);
+    if (source === undefined || source.recipe !== held.address.recipe) return;
+    const dueAtMs = clock.elapsedMs();
+    const { address, parameters, generation } = held;
+    const outcome = await getToken.obtain({ source, address, parameters }, generation, 'refresh', { onlyIfFree: true });
+    if (outcome.kind === 'token') {
+      if (outcome.layer === 'flight') metrics.refreshed(address.source, clock.elapsedMs() - dueAtMs);
+      return;
+    }
+    const pauseMs = outcome.kind === 'failure' ? Math.max(RETRY_MS, outcome.failure.retryAfterMs ?? 0) : RETRY_MS;
+    const retryAtMs = clock.elapsedMs() + pauseMs;
+    if (retryAtMs < held.usableUntilElapsedMs) this.#add(retryAtMs, { slot: address.slot, generation });
+  }
+}
