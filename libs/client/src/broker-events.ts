@@ -1,0 +1,75 @@
+import {
+  decode,
+  encode,
+  heartbeatSchema,
+  invalidationSchema,
+  LIMITS,
+  refreshedEventSchema,
+} from '@token-broker/protocol';
+import type { Heartbeat, Invalidation, Receipt, RefreshedEvent, Subjects } from '@token-broker/protocol';
+import { EventSubscriptions } from './event-subscriptions.js';
+import type { ClientLogger } from './logger.js';
+import type { NatsCallback, NatsConnectionLike, NatsSubscriptionLike } from './nats-connection.js';
+
+export interface BrokerEventsOptions {
+  readonly connection: NatsConnectionLike;
+  readonly subjects: Subjects;
+  readonly caller: string;
+  readonly instance: string;
+  readonly logger: ClientLogger;
+  readonly heartbeat: (heartbeat: Heartbeat) => void;
+  readonly invalidation: (invalidation: Invalidation) => void;
+  readonly refreshed: (event: RefreshedEvent) => void;
+  /** A message that cannot be read: something may have been missed. */
+  readonly unreadable: () => void;
+}
+
+/** Listens to what brokers publish, and confirms what they want confirmed. */
+export class BrokerEvents {
+  readonly slots: EventSubscriptions;
+  readonly #subscriptions: readonly NatsSubscriptionLike[];
+
+  constructor(options: BrokerEventsOptions) {
+    const { connection, subjects, caller, instance } = options;
+    const listening = (name: string, handle: (data: Uint8Array) => string | undefined): NatsCallback => {
+      return (error, message) => {
+        const problem = error === null ? handle(message.data) : error.message;
+        if (problem === undefined) return;
+        options.logger.warn(`${name}: ${problem}`);
+        options.unreadable();
+      };
+    };
+    const heartbeat = listening('a heartbeat cannot be read', (data) => {
+      const message = decode(heartbeatSchema, data, LIMITS.replyBytes);
+      if (!message.ok) return message.error;
+      options.heartbeat(message.value);
+      return undefined;
+    });
+    const invalidation = listening('an invalidation cannot be read', (data) => {
+      const message = decode(invalidationSchema, data, LIMITS.replyBytes);
+      if (!message.ok) return message.error;
+      options.invalidation(message.value);
+      if (message.value.receipts === true) {
+        const receipt: Receipt = { v: 1, id: message.value.id, instance };
+        connection.publish(subjects.ack(caller), encode(receipt));
+      }
+      return undefined;
+    });
+    const refreshed = listening('an event cannot be read', (data) => {
+      const message = decode(refreshedEventSchema, data, LIMITS.replyBytes);
+      if (!message.ok) return message.error;
+      options.refreshed(message.value);
+      return undefined;
+    });
+    this.#subscriptions = [
+      connection.subscribe(subjects.invalidation('*'), { callback: invalidation }),
+      connection.subscribe(subjects.heartbeat(), { callback: heartbeat }),
+    ];
+    this.slots = new EventSubscriptions(connection, subjects, refreshed);
+  }
+
+  close(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.slots.close();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Subjects } from '@token-broker/protocol';
+import type { NatsCallback, NatsConnectionLike, NatsSubscriptionLike } from './nats-connection.js';
+
+/** Subscriptions to single slots; a source that would need one more is heard as a whole. */
+export const MAX_SLOT_SUBSCRIPTIONS = 1_000;
+
+interface SourceSubscriptions {
+  /** The slots that are listened to, each with its own subscription while there is no wildcard. */
+  readonly slots: Map<string, NatsSubscriptionLike | undefined>;
+  wildcard: NatsSubscriptionLike | undefined;
+}
+
+/** Which event subjects this client listens to. */
+export class EventSubscriptions {
+  readonly #connection: NatsConnectionLike;
+  readonly #subjects: Subjects;
+  readonly #callback: NatsCallback;
+  readonly #sources = new Map<string, SourceSubscriptions>();
+  #slotSubscriptions = 0;
+
+  constructor(connection: NatsConnectionLike, subjects: Subjects, callback: NatsCallback) {
+    this.#connection = connection;
+    this.#subjects = subjects;
+    this.#callback = callback;
+  }
+
+  /**
+   * Listens to a slot from now on. A request that is published after this on the same connection needs no flush in
+   * between: the server handles what one connection sends in order, so that it knows of the subscription first.
+   */
+  add(source: string, slot: string): void {
+    const subscriptions: SourceSubscriptions = this.#sources.get(source) ?? { slots: new Map(), wildcard: undefined };
+    this.#sources.set(source, subscriptions);
+    if (subscriptions.slots.has(slot)) return;
+    if (subscriptions.wildcard === undefined && this.#slotSubscriptions < MAX_SLOT_SUBSCRIPTIONS) {
+      subscriptions.slots.set(slot, this.#subscribe(source, slot));
+      this.#slotSubscriptions += 1;
+      return;
+    }
+    subscriptions.wildcard ??= this.#subscribe(source, '*');
+    // Only now, so that no event falls between the two.
+    for (const [single, subscription] of subscriptions.slots) {
+      this.#end(subscription);
+      subscriptions.slots.set(single, undefined);
+    }
+    subscriptions.slots.set(slot, undefined);
+  }
+
+  remove(source: string, slot: string): void {
+    const subscriptions = this.#sources.get(source);
+    if (subscriptions === undefined) return;
+    this.#end(subscriptions.slots.get(slot));
+    subscriptions.slots.delete(slot);
+    if (subscriptions.slots.size > 0) return;
+    subscriptions.wildcard?.unsubscribe();
+    this.#sources.delete(source);
+  }
+
+  close(): void {
+    for (const [source, { slots }] of [...this.#sources])
+      for (const slot of [...slots.keys()]) this.remove(source, slot);
+  }
+
+  #subscribe(source: string, slot: string): NatsSubscriptionLike {
+    return this.#connection.subscribe(this.#subjects.event(source, slot), { callback: this.#callback });
+  }
+
+  #end(subscription: NatsSubscriptionLike | undefined): void {
+    if (subscription === undefined) return;
+    subscription.unsubscribe();
+    this.#slotSubscriptions -= 1;
+  }
+}

@@ -1,0 +1,133 @@
+import { backoffMs, delay, SingleFlight, type BackoffPolicy, type Clock, type Random } from '@token-broker/foundation';
+import {
+  decode,
+  encode,
+  failure,
+  getReplySchema,
+  LIMITS,
+  TokenBrokerError,
+  type GetRequest,
+  type Subjects,
+  type TokenReply,
+} from '@token-broker/protocol';
+import type { NearCache } from './near-cache/near-cache.js';
+import { takeReply, type Refusal } from './near-cache/replies.js';
+import { bodyOf, type SlotState } from './near-cache/slot-state.js';
+import type { Requester } from './requester.js';
+import type { Token } from './token.js';
+
+/** Requests that one fetch makes when brokers answer with less than this client knows of. */
+const MAX_ATTEMPTS = 4;
+const BEHIND_BACKOFF: BackoffPolicy = { firstMs: 20, maxMs: 500 };
+const EMPTY = new Uint8Array(0);
+
+export interface FetcherOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly requester: Requester;
+  readonly subjects: Subjects;
+  readonly caller: string;
+  readonly cache: NearCache;
+  readonly requestTimeoutMs: number;
+  /** Called before each request: the slot's events must be listened to by then. */
+  readonly listen: (state: SlotState) => void;
+}
+
+/** What a caller wants beyond the token of the slot. */
+export interface FetchWish {
+  readonly minTtlMs?: number;
+  /** Raises the deadline of the fetch above the client's `requestTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
+/** Asks brokers for tokens: at most one request per slot is in the air. */
+export class Fetcher {
+  readonly counters = { requests: 0, joined: 0 };
+  readonly #options: FetcherOptions;
+  readonly #flights = new SingleFlight<Token>();
+  readonly #closing = new AbortController();
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+  }
+
+  isFetching(state: SlotState): boolean {
+    return this.#flights.has(state.slot);
+  }
+
+  /** The token of a slot from a broker; joins the fetch that is in the air. It has a deadline of its own. */
+  fetch(state: SlotState, wish: FetchWish = {}): Promise<Token> {
+    if (this.#flights.has(state.slot)) this.counters.joined += 1;
+    const flight = this.#flights.join(state.slot, () => this.#run(state, wish));
+    // Everybody who waits may have left by the time it fails.
+    flight.catch(() => undefined);
+    return flight;
+  }
+
+  /** Renews a held token while it is still served. A failure only puts off the next try. */
+  renew(state: SlotState): void {
+    const { clock, cache } = this.#options;
+    const before = state.entry;
+    if (before === undefined || this.#flights.has(state.slot) || this.#closing.signal.aborted) return;
+    const postpone = (): void => {
+      if (state.entry === before) cache.postponeRefresh(before, clock.elapsedMs());
+    };
+    this.fetch(state).then(postpone, postpone);
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #run(state: SlotState, wish: FetchWish): Promise<Token> {
+    const { clock, random, cache, requestTimeoutMs } = this.#options;
+    const deadlineAtMs = clock.elapsedMs() + Math.max(requestTimeoutMs, wish.timeoutMs ?? 0);
+    let why: Refusal | undefined;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      // The second try goes at once: it says what is known, which makes a broker that lags read Redis.
+      if (attempt > 2)
+        await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
+      const sentAtMs = clock.elapsedMs();
+      const reply = await this.#request(state, wish, deadlineAtMs - sentAtMs, why !== undefined);
+      const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
+      if (taken.kind !== 'refused') return taken.token;
+      why = taken.why;
+    }
+    const message = `the brokers answer with tokens that this client knows not to count (${why ?? 'refused'})`;
+    throw new TokenBrokerError(failure('BROKER_UNAVAILABLE', message));
+  }
+
+  async #request(state: SlotState, wish: FetchWish, timeoutMs: number, again: boolean): Promise<TokenReply> {
+    const { requester, subjects, caller, listen } = this.#options;
+    if (timeoutMs <= 0) throw new TokenBrokerError(failure('DEADLINE', 'no broker had a current token in time'));
+    listen(state);
+    const request = requestOf(state, wish, again);
+    const body = Object.keys(request).length === 0 ? EMPTY : encode(request);
+    this.counters.requests += 1;
+    const data = await requester.request(subjects.get(caller, state.source), body, timeoutMs);
+    const reply = decode(getReplySchema, data, LIMITS.replyBytes);
+    if (!reply.ok) throw new TokenBrokerError(failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`));
+    if ('error' in reply.value) {
+      const { code, message, retryAfterMs } = reply.value.error;
+      throw new TokenBrokerError(failure(code, message, retryAfterMs));
+    }
+    return reply.value;
+  }
+}
+
+/**
+ * What a request has to say. Nothing, as a rule: a broker answers an empty body without parsing anything. What this
+ * client knows of is told when the last answer did not have it, or the answer to this request was refused.
+ */
+export function requestOf(state: SlotState, wish: FetchWish, again: boolean): GetRequest {
+  const { partition } = state;
+  const tellsPosition = partition !== undefined && (again || partition.heard > partition.repliedAsOf);
+  const tellsGeneration = state.greatestGeneration > 0 && (again || state.greatestGeneration > state.takenGeneration);
+  return {
+    ...bodyOf(state.parameters),
+    ...(wish.minTtlMs === undefined ? {} : { minTtlMs: Math.ceil(wish.minTtlMs) }),
+    ...(wish.timeoutMs === undefined ? {} : { deadlineMs: Math.min(LIMITS.deadlineMs, Math.ceil(wish.timeoutMs)) }),
+    ...(tellsPosition ? { after: { epoch: partition.epoch, vseq: partition.heard } } : {}),
+    ...(tellsGeneration ? { minGeneration: state.greatestGeneration } : {}),
+  };
+}

@@ -1,0 +1,59 @@
+import type { Change } from '@token-broker/protocol';
+import type { NearCache } from './near-cache.js';
+import type { PartitionState } from './partition-state.js';
+import { noticeGeneration, type SlotState } from './slot-state.js';
+
+/** Applies one invalidation. A second time it does nothing more; after a gap it counts all the same. */
+export function applyChange(cache: NearCache, change: Change, nowMs: number): void {
+  const partition = cache.partition(change.partition);
+  if (change.epoch !== partition.epoch && cache.hear(partition, change.epoch, change.vseq, nowMs) === 'older') return;
+  const wasBehind = partition.isBehind;
+  if (partition.applied(change.vseq, nowMs)) cache.counters.invalidations += 1;
+  partition.floors.raise(change, nowMs);
+  for (const state of affected(cache, change))
+    dropAtOrBelow(cache, state, partition, change.floor, isSweeping(change), nowMs);
+  if (partition.isBehind && !wasBehind) cache.options.effects.doubted('gap');
+}
+
+/** The resource server refused this generation, and the broker has dropped it: it is not taken again. */
+export function rejectGeneration(
+  cache: NearCache,
+  state: SlotState,
+  rejected: { readonly epoch: number; readonly generation: number },
+  nowMs: number,
+): void {
+  if (state.partition?.epoch === rejected.epoch)
+    state.partition.floors.raise({ slot: state.slot, floor: rejected.generation }, nowMs);
+  // So that the next request says what it does not take.
+  noticeGeneration(state, rejected.epoch, rejected.generation + 1);
+  if (state.entry?.generation === rejected.generation) cache.drop(state, nowMs);
+}
+
+function isSweeping(change: Change): boolean {
+  return change.slot === undefined && change.sources === undefined;
+}
+
+function* affected(cache: NearCache, change: Change): IterableIterator<SlotState> {
+  if (change.slot !== undefined) {
+    const state = cache.find(change.slot);
+    if (state !== undefined) yield state;
+    return;
+  }
+  for (const state of cache.slots()) if (change.sources?.includes(state.source) ?? true) yield state;
+}
+
+function dropAtOrBelow(
+  cache: NearCache,
+  state: SlotState,
+  partition: PartitionState<SlotState>,
+  floor: number,
+  sweeping: boolean,
+  nowMs: number,
+): void {
+  if (state.partition !== partition) return;
+  if (state.entry !== undefined && state.entry.generation <= floor) cache.drop(state, nowMs);
+  const { takenGeneration } = state;
+  if (takenGeneration === 0 || takenGeneration > floor || takenGeneration <= state.announcedGeneration) return;
+  state.announcedGeneration = takenGeneration;
+  cache.options.effects.revoked(state, sweeping);
+}

@@ -1,0 +1,232 @@
+import { BoundedMap, type Aead, type Clock, type Random } from '@token-broker/foundation';
+import type { Timing } from '@token-broker/protocol';
+import { createToken, type Token, type TokenContent } from '../token.js';
+import { DEFAULT_TIMING, leastLifetimeMs, nextRefreshAtMs, refreshAtMs, type Anchor } from './lifetime.js';
+import { PartitionState, type EpochOrder } from './partition-state.js';
+import { createSlotState, noticeGeneration, type Entry, type RequestParameters, type SlotState } from './slot-state.js';
+
+/** What a slot costs beside the characters of its token: objects, subscription, keys. */
+const SLOT_OVERHEAD_BYTES = 2_048;
+
+/** What the near cache tells the rest of the client, after its state has changed. */
+export interface NearCacheEffects {
+  /** A slot was pushed out, by the bounds or because nobody uses it. */
+  evicted(state: SlotState): void;
+  /** A token that was taken earlier is dead. `sweeping`: together with every other token. */
+  revoked(state: SlotState, sweeping: boolean): void;
+  /** A newer token has replaced an earlier one. */
+  refreshed(state: SlotState, token: Token): void;
+  /** Something may have been missed: a sync is due. */
+  doubted(cause: 'gap' | 'epoch'): void;
+}
+
+export interface NearCacheOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly aead: Aead;
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly effects: NearCacheEffects;
+}
+
+/** A token on its way into the near cache. */
+export interface Arrival extends TokenContent {
+  readonly asOf: number;
+  readonly lifeMs: number;
+  /** Until when it is trusted for what brought it, on `clock.elapsedMs()`. */
+  readonly trustedUntilMs: number;
+}
+
+/**
+ * Slots, their tokens, and the partitions that say whether these still count. It does no I/O: the modules beside it
+ * tell it what was heard, and when.
+ */
+export class NearCache {
+  readonly options: NearCacheOptions;
+  timing: Timing = DEFAULT_TIMING;
+  /** A read of Redis, to judge the age of heartbeats and pushes by. */
+  anchor: Anchor | undefined;
+  readonly counters = { pushes: 0, invalidations: 0 };
+  readonly #slots: BoundedMap<SlotState>;
+  readonly #partitions: PartitionState<SlotState>[] = [];
+  #partitionCount = 0;
+
+  constructor(options: NearCacheOptions) {
+    this.options = options;
+    this.#slots = new BoundedMap<SlotState>(
+      options,
+      (state) => SLOT_OVERHEAD_BYTES + (state.entry?.bytes ?? 0),
+      (_slot, state) => {
+        this.#detach(state);
+      },
+    );
+  }
+
+  get slotCount(): number {
+    return this.#slots.size;
+  }
+
+  get bytes(): number {
+    return this.#slots.bytes;
+  }
+
+  /** How many partitions there are. 0: not known yet. */
+  get partitionCount(): number {
+    return this.#partitionCount;
+  }
+
+  partition(index: number): PartitionState<SlotState> {
+    return (this.#partitions[index] ??= new PartitionState<SlotState>(index));
+  }
+
+  *partitions(): IterableIterator<PartitionState<SlotState>> {
+    for (let index = 0; index < this.#partitions.length; index++) yield this.partition(index);
+  }
+
+  *slots(): IterableIterator<SlotState> {
+    for (const [, state] of this.#slots.entries()) yield state;
+  }
+
+  find(slot: string): SlotState | undefined {
+    return this.#slots.peek(slot);
+  }
+
+  /** The state of a slot; made where there is none. It becomes the most recently used. */
+  attach(source: string, slot: string, parameters: RequestParameters): SlotState {
+    const known = this.#slots.get(slot);
+    if (known !== undefined) return known;
+    const state = createSlotState(source, slot, parameters, this.options.clock.elapsedMs());
+    this.#slots.set(slot, state);
+    return state;
+  }
+
+  /** Makes a slot the most recently used one. */
+  touch(state: SlotState): void {
+    if (state.attached) this.#slots.get(state.slot);
+  }
+
+  forget(state: SlotState): void {
+    if (!state.attached) return;
+    this.#slots.delete(state.slot);
+    this.#detach(state);
+  }
+
+  clear(): void {
+    for (const state of [...this.slots()]) this.forget(state);
+  }
+
+  /** Hears that a partition stands at `vseq` of `epoch`, and says so where that leaves something in doubt. */
+  hear(partition: PartitionState<SlotState>, epoch: number, vseq: number, nowMs: number): EpochOrder {
+    const wasBehind = partition.isBehind;
+    const order = partition.hear(epoch, vseq, nowMs);
+    if (order === 'newer' && partition.unconfirmed.size > 0) this.options.effects.doubted('epoch');
+    else if (partition.isBehind && !wasBehind) this.options.effects.doubted('gap');
+    return order;
+  }
+
+  /** Puts a token that was judged to count into its slot. The token that is held afterwards. */
+  install(state: SlotState, partition: PartitionState<SlotState>, arrival: Arrival, nowMs: number): Token {
+    const { clock, effects } = this.options;
+    const held = state.entry;
+    noticeGeneration(state, arrival.epoch, arrival.generation);
+    state.takenGeneration = Math.max(state.takenGeneration, arrival.generation);
+    if (held?.epoch === arrival.epoch && held.generation === arrival.generation && held.partition === partition) {
+      held.asOf = Math.max(held.asOf, arrival.asOf);
+      held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
+      partition.hold(state, nowMs);
+      return held.token;
+    }
+    const succeeds = state.partition !== undefined;
+    this.drop(state, nowMs);
+    const token = createToken(arrival, clock);
+    const entry: Entry = {
+      token,
+      epoch: arrival.epoch,
+      generation: arrival.generation,
+      asOf: arrival.asOf,
+      partition,
+      expiresAtMs: arrival.expiresAtMs,
+      lifeMs: arrival.lifeMs,
+      usableUntilMs: 0,
+      refreshAtMs: 0,
+      freshUntilMs: 0,
+      trustedUntilMs: arrival.trustedUntilMs,
+      bytes: arrival.accessToken.length + (arrival.scope?.length ?? 0),
+    };
+    this.#schedule(entry, this.#refreshAtMs(entry));
+    state.entry = entry;
+    state.partition = partition;
+    partition.hold(state, nowMs);
+    // Set again, since its bytes have changed; this may push others out, or the slot itself.
+    this.#slots.set(state.slot, state);
+    if (succeeds) effects.refreshed(state, token);
+    return token;
+  }
+
+  /** Drops the held token; what is known of the slot stays. */
+  drop(state: SlotState, nowMs: number): void {
+    const { entry } = state;
+    if (entry === undefined) return;
+    state.entry = undefined;
+    entry.partition.release(state, nowMs);
+  }
+
+  /** The held token is to be renewed in the background when it is used at `atMs` or later, if that is sooner. */
+  refreshFrom(entry: Entry, atMs: number): void {
+    this.#schedule(entry, Math.min(entry.refreshAtMs, atMs));
+  }
+
+  /** A try to renew the held token in the background brought nothing newer. */
+  postponeRefresh(entry: Entry, nowMs: number): void {
+    this.#schedule(entry, nextRefreshAtMs(nowMs, entry.usableUntilMs));
+  }
+
+  /** Takes over the brokers' timing. */
+  adoptTiming(timing: Timing): void {
+    const old = this.timing;
+    const same = (['tickMs', 'maxStalenessMs', 'minLifetimeMs'] as const).every(
+      (field) => timing[field] === old[field],
+    );
+    if (same) return;
+    this.timing = timing;
+    for (const partition of this.partitions()) partition.retime(timing);
+    for (const { entry } of this.slots()) {
+      if (entry === undefined) continue;
+      entry.trustedUntilMs += timing.maxStalenessMs - old.maxStalenessMs;
+      this.#schedule(entry, entry.refreshAtMs);
+    }
+  }
+
+  /** Another number of partitions: every slot may have moved to another one, so that nothing held is known to count. */
+  setPartitionCount(count: number, nowMs: number): void {
+    if (count === this.#partitionCount) return;
+    const moved = this.#partitionCount !== 0;
+    this.#partitionCount = count;
+    if (!moved) return;
+    for (const state of this.slots()) this.drop(state, nowMs);
+    this.#partitions.length = 0;
+  }
+
+  /** Whether something held may have missed an invalidation. */
+  isSuspect(nowMs: number, graceMs?: number): boolean {
+    for (const partition of this.partitions()) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
+    return false;
+  }
+
+  #refreshAtMs(entry: Entry): number {
+    const uniform = this.options.random.uniform();
+    return refreshAtMs(entry.expiresAtMs, entry.lifeMs, this.timing.minLifetimeMs, uniform);
+  }
+
+  #schedule(entry: Entry, refreshFromMs: number): void {
+    entry.usableUntilMs = entry.expiresAtMs - leastLifetimeMs(entry.lifeMs, this.timing.minLifetimeMs);
+    entry.refreshAtMs = refreshFromMs;
+    entry.freshUntilMs = Math.min(entry.usableUntilMs, refreshFromMs);
+  }
+
+  #detach(state: SlotState): void {
+    state.attached = false;
+    this.drop(state, this.options.clock.elapsedMs());
+    this.options.effects.evicted(state);
+  }
+}

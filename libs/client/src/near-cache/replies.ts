@@ -1,0 +1,76 @@
+import type { TokenReply } from '@token-broker/protocol';
+import { createToken, type Token } from '../token.js';
+import { leastLifetimeMs, TICKS_UNTIL_SUSPECT } from './lifetime.js';
+import type { NearCache } from './near-cache.js';
+import type { PartitionState } from './partition-state.js';
+import type { SlotState } from './slot-state.js';
+
+/** Why a token is not taken. */
+export type Refusal = 'older-epoch' | 'older-generation' | 'revoked' | 'behind' | 'expiring';
+
+/** `once`: good for the callers who wait for it, but not kept. */
+export type Taken =
+  { readonly kind: 'kept' | 'once'; readonly token: Token } | { readonly kind: 'refused'; readonly why: Refusal };
+
+/** What makes a token of a slot older than what the near cache knows already. */
+export function refusalOf(
+  state: SlotState,
+  partition: PartitionState<SlotState>,
+  token: { readonly epoch: number; readonly generation: number; readonly asOf: number },
+): Refusal | undefined {
+  if (token.epoch < partition.epoch || token.epoch < state.greatestEpoch) return 'older-epoch';
+  // Numbers and floors of the own epoch say nothing about a newer one.
+  if (token.epoch === partition.epoch) {
+    if (token.generation <= partition.floors.of(state.source, state.slot)) return 'revoked';
+    if (token.asOf < partition.heard) return 'behind';
+  }
+  if (token.epoch === state.greatestEpoch && token.generation < state.greatestGeneration) return 'older-generation';
+  return undefined;
+}
+
+/** Judges the reply to a request that was sent at `sentAtMs`, and keeps its token where it may be kept. */
+export function takeReply(
+  cache: NearCache,
+  state: SlotState,
+  reply: TokenReply,
+  sentAtMs: number,
+  nowMs: number,
+): Taken {
+  const { timing } = cache;
+  // The reply was written no earlier than the broker held the request after it was sent.
+  const writtenAtMs = sentAtMs + Math.min(reply.heldMs, Math.max(0, nowMs - sentAtMs));
+  const expiresAtMs = writtenAtMs + reply.expiresInMs;
+  const partition = cache.partition(reply.partition);
+  const why = refusalOf(state, partition, reply);
+  if (why !== undefined) return { kind: 'refused', why };
+  if (expiresAtMs - nowMs < leastLifetimeMs(reply.lifeMs, timing.minLifetimeMs))
+    return { kind: 'refused', why: 'expiring' };
+  const content = {
+    accessToken: reply.accessToken,
+    tokenType: reply.tokenType,
+    scope: reply.scope,
+    epoch: reply.epoch,
+    generation: reply.generation,
+    verified: reply.verified,
+    expiresAtMs,
+  };
+  // A slot that the broker names otherwise, or that was pushed out meanwhile, would hear of no invalidation.
+  if (!reply.verified || reply.slot !== state.slot || !state.attached)
+    return { kind: 'once', token: createToken(content, cache.options.clock) };
+  cache.hear(partition, reply.epoch, reply.asOf, nowMs);
+  partition.repliedAsOf = Math.max(partition.repliedAsOf, reply.asOf);
+  state.anchor = { elapsedMs: writtenAtMs, redisMs: reply.atMs };
+  state.channel =
+    reply.channel === undefined
+      ? undefined
+      : { version: reply.channel.version, key: Buffer.from(reply.channel.key, 'base64url') };
+  // The broker answered from a read of Redis that is no older than its lease.
+  const verifiedAtMs = sentAtMs - TICKS_UNTIL_SUSPECT * timing.tickMs;
+  const arrival = {
+    ...content,
+    asOf: reply.asOf,
+    lifeMs: reply.lifeMs,
+    trustedUntilMs: verifiedAtMs + timing.maxStalenessMs,
+  };
+  return { kind: 'kept', token: cache.install(state, partition, arrival, nowMs) };
+}

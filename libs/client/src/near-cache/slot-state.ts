@@ -1,0 +1,115 @@
+import type { Token } from '../token.js';
+import type { Anchor } from './lifetime.js';
+import type { PartitionState } from './partition-state.js';
+
+/** What a request says beside the name of the source. */
+export interface RequestParameters {
+  readonly scope?: readonly string[];
+  readonly audience?: string;
+  readonly resource?: string;
+}
+
+/** The parameters as the fields of a request's body. */
+export function bodyOf({ scope, audience, resource }: RequestParameters): {
+  scope?: string[];
+  audience?: string;
+  resource?: string;
+} {
+  return {
+    ...(scope === undefined ? {} : { scope: [...scope] }),
+    ...(audience === undefined ? {} : { audience }),
+    ...(resource === undefined ? {} : { resource }),
+  };
+}
+
+/** The key that opens the pushed tokens of a slot. */
+export interface ChannelKey {
+  readonly version: number;
+  readonly key: Uint8Array;
+}
+
+/** A token that is held, with the moments that decide whether it may be handed out. All on `clock.elapsedMs()`. */
+export interface Entry {
+  token: Token;
+  epoch: number;
+  readonly generation: number;
+  /** The number of the last invalidation that is known not to have hit it. */
+  asOf: number;
+  readonly partition: PartitionState<SlotState>;
+  readonly expiresAtMs: number;
+  readonly lifeMs: number;
+  /** From here on it has less than the minimum lifetime left. */
+  usableUntilMs: number;
+  /** From here on it is renewed in the background when it is used. */
+  refreshAtMs: number;
+  /** The lesser of the two: before it, nothing is to be done. Read on the hot path. */
+  freshUntilMs: number;
+  /** The reply that brought it verified it until here, whatever its partition says. */
+  trustedUntilMs: number;
+  readonly bytes: number;
+}
+
+/** All that is known of one slot. Handles share it, and hold it, so that the hot path builds no key. */
+export interface SlotState {
+  readonly source: string;
+  readonly slot: string;
+  readonly parameters: RequestParameters;
+  entry: Entry | undefined;
+  /** `undefined` until a reply has named it. */
+  partition: PartitionState<SlotState> | undefined;
+  channel: ChannelKey | undefined;
+  /** Set by the last reply. */
+  anchor: Anchor | undefined;
+  /** The greatest (epoch, generation) heard of, taken or not. */
+  greatestEpoch: number;
+  greatestGeneration: number;
+  /** The generation that was last taken, in `greatestEpoch`. */
+  takenGeneration: number;
+  /** The last generation whose end listeners were told of. */
+  announcedGeneration: number;
+  lastUsedAtMs: number;
+  readonly attachedAtMs: number;
+  /** In the map of the near cache; otherwise a handle must ask for it anew. */
+  attached: boolean;
+}
+
+export function createSlotState(source: string, slot: string, parameters: RequestParameters, nowMs: number): SlotState {
+  return {
+    source,
+    slot,
+    parameters,
+    entry: undefined,
+    partition: undefined,
+    channel: undefined,
+    anchor: undefined,
+    greatestEpoch: 0,
+    greatestGeneration: 0,
+    takenGeneration: 0,
+    announcedGeneration: 0,
+    lastUsedAtMs: Number.NEGATIVE_INFINITY,
+    attachedAtMs: nowMs,
+    attached: true,
+  };
+}
+
+/** Whether an entry may be handed out for its age: the minimum lifetime, or more where the caller wishes more. */
+export function isAlive(entry: Entry, nowMs: number, leastMs?: number): boolean {
+  return nowMs < (leastMs === undefined ? entry.usableUntilMs : entry.expiresAtMs - leastMs);
+}
+
+/** Whether an entry may be handed out for what is known of invalidations. */
+export function isTrusted(entry: Entry, nowMs: number): boolean {
+  return nowMs < entry.partition.trustedUntilMs || nowMs < entry.trustedUntilMs;
+}
+
+/** The part of the state that belongs to one epoch starts anew when a greater one is heard of. */
+export function noticeGeneration(state: SlotState, epoch: number, generation: number): void {
+  if (epoch < state.greatestEpoch) return;
+  if (epoch > state.greatestEpoch) {
+    state.greatestEpoch = epoch;
+    state.greatestGeneration = 0;
+    state.takenGeneration = 0;
+    state.announcedGeneration = 0;
+  }
+  state.greatestGeneration = Math.max(state.greatestGeneration, generation);
+}

@@ -1,0 +1,62 @@
+import type { Clock } from '@token-broker/foundation';
+import { failure, TokenBrokerError } from '@token-broker/protocol';
+import type { Fetcher } from './fetcher.js';
+import type { GetOptions } from './handle.js';
+import { leastLifetimeMs } from './near-cache/lifetime.js';
+import type { NearCache } from './near-cache/near-cache.js';
+import { isAlive, isTrusted, type SlotState } from './near-cache/slot-state.js';
+import type { Token } from './token.js';
+import { waitFor } from './waiting.js';
+
+/** Fetches of others that one call joins before it takes a token that lasts less long than it wished. */
+const MAX_JOINS = 3;
+
+export interface Obtaining {
+  readonly clock: Clock;
+  readonly cache: NearCache;
+  readonly fetcher: Fetcher;
+  readonly requestTimeoutMs: number;
+}
+
+/** A token for one caller: joins the fetch in the air, or starts one, and waits no longer than the caller does. */
+export async function obtain(parts: Obtaining, state: SlotState, options: GetOptions): Promise<Token> {
+  const { clock, fetcher } = parts;
+  const { signal, timeoutMs, minTtlMs } = options;
+  const sinceMs = clock.elapsedMs();
+  state.lastUsedAtMs = sinceMs;
+  const untilMs = sinceMs + (timeoutMs ?? parts.requestTimeoutMs);
+  for (let join = 1; ; join++) {
+    const joined = fetcher.isFetching(state);
+    // A fetch of its own ends in time by itself, so that the usual call needs no timer.
+    const patience = { signal, untilMs: timeoutMs === undefined && !joined ? undefined : untilMs };
+    try {
+      const token = await waitFor(clock, fetcher.fetch(state, options), patience);
+      if (!joined || join >= MAX_JOINS || lasts(parts, state, token, minTtlMs)) return token;
+    } catch (error) {
+      // Whose fetch it was may have had less time than this caller.
+      const cutShort = joined && error instanceof TokenBrokerError && error.code === 'DEADLINE';
+      if (cutShort && join < MAX_JOINS && clock.elapsedMs() < untilMs) continue;
+      return instead(parts, state, minTtlMs, error);
+    }
+  }
+}
+
+/** What there is to give after a failure: a token that came meanwhile, or is still held. Otherwise the failure. */
+function instead(parts: Obtaining, state: SlotState, minTtlMs: number | undefined, error: unknown): Token {
+  const { entry } = state;
+  const nowMs = parts.clock.elapsedMs();
+  if (!(error instanceof TokenBrokerError) || error.code === 'CLOSED') throw error;
+  if (entry === undefined || !isAlive(entry, nowMs)) throw error;
+  if (isTrusted(entry, nowMs)) {
+    if (lasts(parts, state, entry.token, minTtlMs)) return entry.token;
+    throw error;
+  }
+  if (error.code !== 'BROKER_UNAVAILABLE' && error.code !== 'DEADLINE') throw error;
+  const message = `a token is held, but nothing was heard of the brokers for more than ${String(parts.cache.timing.maxStalenessMs)} ms`;
+  throw new TokenBrokerError(failure('STALE', message));
+}
+
+function lasts(parts: Obtaining, { entry }: SlotState, token: Token, minTtlMs: number | undefined): boolean {
+  if (minTtlMs === undefined || entry?.token !== token) return true;
+  return token.expiresInMs >= leastLifetimeMs(entry.lifeMs, Math.max(minTtlMs, parts.cache.timing.minLifetimeMs));
+}

@@ -1,0 +1,93 @@
+import { createSystemClock, randomId, systemRandom, type Clock, type Random } from '@token-broker/foundation';
+import {
+  createSubjects,
+  decode,
+  encode,
+  failure,
+  failureReplySchema,
+  isIdentifier,
+  LIMITS,
+  listReplySchema,
+  reloadReplySchema,
+  revokeReplySchema,
+  statusReplySchema,
+  TokenBrokerError,
+  type ListReply,
+  type ListRequest,
+  type ReloadReply,
+  type RevokeReply,
+  type RevokeRequest,
+  type StatusReply,
+} from '@token-broker/protocol';
+import type { z } from 'zod';
+import { watchConnection } from './connection-watch.js';
+import type { NatsConnectionLike } from './nats-connection.js';
+import { Requester } from './requester.js';
+
+const DEFAULT_REQUEST_TIMEOUT_MS = 15_000;
+
+export interface OperatorOptions {
+  /** A connection of `nats` 2.x or `@nats-io/transport-node` 3.x. It stays yours: `close()` does not close it. */
+  readonly connection: NatsConnectionLike;
+  /** Who asks. The brokers' configuration must name it an administrator. */
+  readonly caller: string;
+  /** The first token of every subject. Default `token-broker`. */
+  readonly subjectPrefix?: string;
+  /** Unique among the instances of the caller. Default: random. */
+  readonly instance?: string;
+  /** How long a request may take, in ms, beyond what it asks the broker to wait. Default 15 s. */
+  readonly requestTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * The operators' verbs. Each throws a {@link TokenBrokerError} with the broker's code, or `BROKER_UNAVAILABLE`,
+ * `DEADLINE`, `FORBIDDEN`, `CLOSED`.
+ */
+export interface Operator {
+  /**
+   * Revokes. A reply says what is true: read `complete`, `durable` and `broadcast`. After a `DEADLINE` the revocation may
+   * have happened; revoking again is safe.
+   */
+  revoke(request: Omit<RevokeRequest, 'v'>): Promise<RevokeReply>;
+  list(request?: Omit<ListRequest, 'v'>): Promise<ListReply>;
+  /** What the broker that answers knows. */
+  status(): Promise<StatusReply>;
+  reload(): Promise<ReloadReply>;
+  close(): void;
+}
+
+/** @throws {TokenBrokerError} `BAD_REQUEST` when `caller` or `instance` is not an identifier */
+export function createOperator(options: OperatorOptions): Operator {
+  const { connection, caller } = options;
+  const instance = options.instance ?? randomId(options.random ?? systemRandom);
+  const timeoutMs = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
+  for (const [what, text] of Object.entries({ caller, instance }))
+    if (!isIdentifier(text)) throw new TokenBrokerError(failure('BAD_REQUEST', `${what} is not an identifier`));
+  const subjects = createSubjects(options.subjectPrefix);
+  const requester = new Requester({ connection, caller, instance, clock: options.clock ?? createSystemClock() });
+  const stopWatching = watchConnection(connection, (status) => {
+    requester.onStatus(status);
+  });
+  const ask = async <S extends z.ZodType>(verb: string, body: object, schema: S, extraMs = 0): Promise<z.output<S>> => {
+    const data = await requester.request(subjects.admin(caller, verb), encode({ v: 1, ...body }), timeoutMs + extraMs);
+    const reply = decode(schema, data, LIMITS.replyBytes);
+    if (reply.ok) return reply.value;
+    const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
+    const { code, message, retryAfterMs } = refused.ok
+      ? refused.value.error
+      : failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`);
+    throw new TokenBrokerError(failure(code, message, retryAfterMs));
+  };
+  return {
+    revoke: (request) => ask('revoke', request, revokeReplySchema, request.timeoutMs),
+    list: (request = {}) => ask('list', request, listReplySchema),
+    status: () => ask('status', {}, statusReplySchema),
+    reload: () => ask('reload', {}, reloadReplySchema),
+    close() {
+      stopWatching();
+      requester.close();
+    },
+  };
+}

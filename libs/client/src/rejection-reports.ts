@@ -1,0 +1,62 @@
+import { SingleFlight, type Clock } from '@token-broker/foundation';
+import {
+  decode,
+  encode,
+  failure,
+  failureReplySchema,
+  LIMITS,
+  rejectedReplySchema,
+  TokenBrokerError,
+  type RejectedReply,
+  type RejectedRequest,
+  type Subjects,
+} from '@token-broker/protocol';
+import { rejectGeneration } from './near-cache/invalidations.js';
+import type { NearCache } from './near-cache/near-cache.js';
+import { bodyOf, type SlotState } from './near-cache/slot-state.js';
+import type { Requester } from './requester.js';
+import type { Token } from './token.js';
+
+/** `dropped` and `stale`: the token is not used any more. `limited`: nothing was done; try again later. */
+export type ReportOutcome = RejectedReply['outcome'];
+
+export interface RejectionReportsOptions {
+  readonly clock: Clock;
+  readonly requester: Requester;
+  readonly subjects: Subjects;
+  readonly caller: string;
+  readonly cache: NearCache;
+  readonly requestTimeoutMs: number;
+}
+
+/** Tells brokers of tokens that a resource server refused: one report of a generation is in the air at a time. */
+export class RejectionReports {
+  readonly #options: RejectionReportsOptions;
+  readonly #reports = new SingleFlight<ReportOutcome>();
+
+  constructor(options: RejectionReportsOptions) {
+    this.#options = options;
+  }
+
+  report(state: SlotState, token: Token): Promise<ReportOutcome> {
+    const key = [state.slot, token.epoch, token.generation].map(String).join(' ');
+    return this.#reports.join(key, () => this.#send(state, token));
+  }
+
+  async #send(state: SlotState, token: Token): Promise<ReportOutcome> {
+    const { clock, requester, subjects, caller, cache, requestTimeoutMs } = this.#options;
+    const { epoch, generation } = token;
+    const request: RejectedRequest = { ...bodyOf(state.parameters), epoch, generation };
+    const data = await requester.request(subjects.rejected(caller, state.source), encode(request), requestTimeoutMs);
+    const reply = decode(rejectedReplySchema, data, LIMITS.replyBytes);
+    if (!reply.ok) {
+      const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
+      const { code, message, retryAfterMs } = refused.ok
+        ? refused.value.error
+        : failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`);
+      throw new TokenBrokerError(failure(code, message, retryAfterMs));
+    }
+    if (reply.value.outcome !== 'limited') rejectGeneration(cache, state, token, clock.elapsedMs());
+    return reply.value.outcome;
+  }
+}

@@ -1,0 +1,173 @@
+import type { Clock, Timer } from '@token-broker/foundation';
+import { failure, inboxPrefixOf, TokenBrokerError, type Failure } from '@token-broker/protocol';
+import { refusedPublishOf, type NatsConnectionLike, type NatsSubscriptionLike } from './nats-connection.js';
+
+/** Requests of one client that may wait for a reply at the same time. */
+export const MAX_PENDING_REQUESTS = 10_000;
+
+const NO_RESPONDERS = 503;
+
+export interface RequesterOptions {
+  readonly connection: NatsConnectionLike;
+  readonly clock: Clock;
+  readonly caller: string;
+  /** One token of a subject, unique among the instances of the caller. */
+  readonly instance: string;
+}
+
+interface Pending {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly deadlineAtMs: number;
+  readonly resolve: (data: Uint8Array) => void;
+  readonly reject: (error: TokenBrokerError) => void;
+}
+
+/**
+ * Requests and replies over one wildcard subscription, one map and one timer. The connection's own `request()` makes a
+ * timer and several promises per request, and its inbox is not the one that the brokers answer to.
+ */
+export class Requester {
+  readonly #options: RequesterOptions;
+  readonly #prefix: string;
+  readonly #subscription: NatsSubscriptionLike;
+  readonly #pending = new Map<string, Pending>();
+  #lastToken = 0;
+  #timer: Timer | undefined;
+  #timerDueAtMs = Number.POSITIVE_INFINITY;
+  #connected = true;
+  #closed = false;
+
+  constructor(options: RequesterOptions) {
+    this.#options = options;
+    this.#prefix = `${inboxPrefixOf(options.caller)}.${options.instance}.`;
+    this.#subscription = options.connection.subscribe(`${this.#prefix}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#settle(message.subject, message.data, message.headers?.code);
+      },
+    });
+  }
+
+  /** Requests that wait for a reply. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Sends a request and gives the first reply.
+   *
+   * @throws {TokenBrokerError} `DEADLINE` when none came in time, `BROKER_UNAVAILABLE` when nobody serves the subject or
+   * the connection is down, `FORBIDDEN` when the server refuses the subject, `CLOSED`
+   */
+  request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(new TokenBrokerError(failure('CLOSED', 'the client is closed')));
+        return;
+      }
+      if (this.#pending.size >= MAX_PENDING_REQUESTS) {
+        const message = `${String(MAX_PENDING_REQUESTS)} requests wait for a reply already`;
+        reject(new TokenBrokerError(failure('BROKER_UNAVAILABLE', message)));
+        return;
+      }
+      const token = (++this.#lastToken).toString(36);
+      const deadlineAtMs = this.#options.clock.elapsedMs() + Math.max(0, timeoutMs);
+      const pending = { subject, data, deadlineAtMs, resolve, reject };
+      this.#pending.set(token, pending);
+      this.#startTimer(deadlineAtMs);
+      this.#publish(token, pending);
+    });
+  }
+
+  /** Sends a request whose reply nobody reads. */
+  post(subject: string, data: Uint8Array): void {
+    if (this.#closed) return;
+    try {
+      const reply = `${this.#prefix}${(++this.#lastToken).toString(36)}`;
+      this.#options.connection.publish(subject, data, { reply });
+    } catch {
+      // The connection is closed or closing: nobody waits for this message.
+    }
+  }
+
+  /** To be told of each status of the connection. */
+  onStatus(status: { readonly type: string }): void {
+    if (status.type === 'disconnect') this.#connected = false;
+    if (status.type === 'reconnect') {
+      this.#connected = true;
+      // What was published into the broken connection is gone, and so are the replies. Every request of the protocol
+      // may be sent twice.
+      for (const [token, pending] of [...this.#pending]) this.#publish(token, pending);
+    }
+    const refused = refusedPublishOf(status);
+    if (refused === undefined) return;
+    for (const [token, pending] of [...this.#pending]) {
+      if (pending.subject === refused.subject)
+        this.#fail(
+          token,
+          failure('FORBIDDEN', `the NATS server does not let this client publish to ${refused.subject}`),
+        );
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#subscription.unsubscribe();
+    this.#timer?.cancel();
+    for (const token of [...this.#pending.keys()]) this.#fail(token, failure('CLOSED', 'the client was closed'));
+  }
+
+  #publish(token: string, pending: Pending): void {
+    try {
+      this.#options.connection.publish(pending.subject, pending.data, { reply: this.#prefix + token });
+    } catch {
+      this.#fail(token, failure('BROKER_UNAVAILABLE', 'the connection to NATS is closed'));
+    }
+  }
+
+  #settle(subject: string, data: Uint8Array, code: number | undefined): void {
+    const token = subject.slice(this.#prefix.length);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    if (code === NO_RESPONDERS && data.length === 0) {
+      this.#fail(token, failure('BROKER_UNAVAILABLE', `no broker serves ${pending.subject}`));
+      return;
+    }
+    this.#pending.delete(token);
+    pending.resolve(data);
+  }
+
+  #fail(token: string, cause: Failure): void {
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    pending.reject(new TokenBrokerError(cause));
+  }
+
+  /**
+   * One timer for all: it is set to the earliest deadline when it was started, and moved on when it fires. Requests that
+   * were answered leave it alone, so that the map is scanned about once per timeout.
+   */
+  #startTimer(dueAtMs: number): void {
+    if (dueAtMs >= this.#timerDueAtMs) return;
+    this.#timer?.cancel();
+    this.#timerDueAtMs = dueAtMs;
+    const { clock } = this.#options;
+    this.#timer = clock.startTimer(Math.max(0, dueAtMs - clock.elapsedMs()), () => {
+      this.#timerDueAtMs = Number.POSITIVE_INFINITY;
+      this.#expire();
+    });
+  }
+
+  #expire(): void {
+    const nowMs = this.#options.clock.elapsedMs();
+    let earliestMs = Number.POSITIVE_INFINITY;
+    for (const [token, pending] of this.#pending) {
+      if (pending.deadlineAtMs > nowMs) earliestMs = Math.min(earliestMs, pending.deadlineAtMs);
+      else if (this.#connected) this.#fail(token, failure('DEADLINE', `no reply on ${pending.subject} in time`));
+      else this.#fail(token, failure('BROKER_UNAVAILABLE', 'the connection to NATS is down'));
+    }
+    if (earliestMs < Number.POSITIVE_INFINITY) this.#startTimer(earliestMs);
+  }
+}
