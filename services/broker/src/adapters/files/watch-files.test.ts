@@ -79,6 +79,19 @@ describe('watchFiles', () => {
     expect(changes).toEqual([[path], [path]]);
   });
 
+  it('reports a change in place of the file that a link leads to, in whatever folder', async () => {
+    await mkdir(join(folder, 'elsewhere'));
+    const target = join(folder, 'elsewhere', 'broker.yaml');
+    await writeFile(target, '1');
+    await mkdir(join(folder, 'named'));
+    const path = join(folder, 'named', 'broker.yaml');
+    await symlink(target, path);
+    await watchThem(path);
+    await writeFile(target, '2');
+    await changed();
+    expect(changes).toEqual([[path]]);
+  });
+
   it('reports a file that appears and one that vanishes', async () => {
     const path = join(folder, 'late');
     await watchThem(path);

@@ -356,18 +356,28 @@ describe('draining', () => {
   });
 
   it('tells those it leaves at the limit to try elsewhere at once, and counts them', async () => {
-    const never = new Promise<Uint8Array>(() => undefined);
+    const late = createGate();
     let handled = 0;
     const service = await serve(() => {
       handled += 1;
-      return never;
+      return late.promise;
     });
     const orders = await login('orders');
-    const waiting = ask(orders, subjects.get('orders', 'payments'));
+    const replies: string[] = [];
+    orders.subscribe('_INBOX.orders.once', { callback: (_, message) => replies.push(message.string()) });
+    orders.publish(subjects.get('orders', 'payments'), '', { reply: '_INBOX.orders.once' });
     await eventually(() => handled === 1, { what: 'the request' });
     await service.drain(50);
-    expect(failureOf(await waiting)).toMatchObject({ code: 'BROKER_UNAVAILABLE', retryAfterMs: 0 });
+    await eventually(() => replies.length === 1, { what: 'the reply' });
+    expect(failureOf(replies[0] ?? '')).toMatchObject({ code: 'BROKER_UNAVAILABLE', retryAfterMs: 0 });
     expect(dropped).toEqual(['draining']);
+
+    // An answer that comes after all is a second one: it must not be sent. The next broker's answer comes after it.
+    late.resolve(Buffer.from('"late"'));
+    await cleanups[0]?.();
+    await serve(() => OK);
+    expect(await ask(orders, subjects.get('orders', 'payments'))).toBe('{"v":1}');
+    expect(replies).toHaveLength(1);
   });
 });
 
