@@ -2,10 +2,10 @@
 -- KEYS 4 the revocation's own note; 5 record, 6 floor, 7 flight, 8 channel, 9 slots: of a slot, else unused
 -- ARGV 3 target (slot:X, source:X, provider:X, all), 4 life of a floor (ms), 5 policy, where a configuration revokes
 local target = ARGV[3]
-local seenEpoch, seenFloor = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+):(%d+)$')
-local floor
+local seenEpoch, seenFloor, seenVseq = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+):(%d+):(%d+)$')
+local floor, at
 if seenEpoch == epoch then
-  floor = number(seenFloor) -- sent again after a lost reply: the same revocation
+  floor, at = number(seenFloor), number(seenVseq) -- sent again after a lost reply: the same revocation
 else
   floor = nextGeneration()
   local slot = string.match(target, '^slot:(.+)$')
@@ -24,11 +24,12 @@ else
     redis.call('HSET', KEYS[1], 'cutoff:' .. target, text(floor))
   end
   invalidate(target, floor)
+  at = vseq
 end
 local source = string.match(target, '^source:(.+)$')
 if source and ARGV[5] ~= '' and number(ARGV[5]) > number(redis.call('HGET', KEYS[1], 'changed:' .. source)) then
   redis.call('HSET', KEYS[1], 'changed:' .. source, ARGV[5])
 end
-redis.call('SET', KEYS[4], epoch .. ':' .. text(floor), 'PX', 600000)
+redis.call('SET', KEYS[4], epoch .. ':' .. text(floor) .. ':' .. text(at), 'PX', 600000)
 local brokers = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf')
-return reply('ok', text(floor), text(epochBeganMs), unpack(brokers))
+return reply('ok', text(floor), text(at), text(epochBeganMs), unpack(brokers))

@@ -1,1 +1,1 @@
-export {};
+export { startBroker, CannotStart, type RunningBroker } from './compose.js';

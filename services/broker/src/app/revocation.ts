@@ -113,8 +113,8 @@ async function attemptOnce(
       partitionsOf(target, memory.views.length).map((partition) => store.revoke(target, partition, id, order.policy)),
     );
     const revokedAtMs = clock.elapsedMs();
-    for (const { partition, asOf, floor } of replies)
-      memory.apply(partition, asOf.epoch, { vseq: asOf.vseq, floor, target });
+    for (const { partition, asOf, vseq, floor } of replies)
+      memory.apply(partition, asOf.epoch, { vseq, floor, target });
     const broadcast = publisher.invalidation(messageOf(ports, target, messageId, replies));
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
     // A lease that was asked for before the revocation has run out by then; one asked for after it has seen it.
@@ -144,8 +144,8 @@ function messageOf(
   id: string,
   replies: readonly StoreReply[],
 ): Invalidation {
-  const changes = replies.map(({ partition, asOf, floor }) =>
-    changeOf(partition, asOf.epoch, { vseq: asOf.vseq, floor, target }, ports.sources),
+  const changes = replies.map(({ partition, asOf, vseq, floor }) =>
+    changeOf(partition, asOf.epoch, { vseq, floor, target }, ports.sources),
   );
   return { v: 1, id, changes, ackTo: ports.broker, receipts: true };
 }

@@ -10,16 +10,34 @@ const RECONNECT_MAX_MS = 1_000;
  * a command fails at once while there is no connection, and never runs twice by itself.
  */
 export function connectRedis(configuration: RedisConfiguration, name: string, log: Log): RedisClient {
-  const options = optionsOf(configuration, name);
-  const client = createClient(configuration, options);
+  return watched(createClient(configuration, optionsOf(configuration, name)), 'redis', log);
+}
+
+/** Connects to one of the independent masters of the lock, with the credentials of the main connection. */
+export function connectLockMaster(
+  configuration: RedisConfiguration,
+  master: RedisConfiguration['lockMasters'][number],
+  name: string,
+  log: Log,
+): RedisClient {
+  const { tls, ...options } = optionsOf(configuration, name);
+  const { host, port } = master;
+  return watched(
+    new Redis({ ...options, host, port, ...(master.tls ? { tls: tls ?? {} } : {}) }),
+    `lock master ${host}`,
+    log,
+  );
+}
+
+function watched(client: RedisClient, who: string, log: Log): RedisClient {
   client.on('error', (error: Error) => {
-    log.warn('redis: connection error', { reason: error.message.slice(0, 160) });
+    log.warn(`${who}: connection error`, { reason: error.message.slice(0, 160) });
   });
   client.on('ready', () => {
-    log.info('redis: connected');
+    log.info(`${who}: connected`);
   });
   client.on('close', () => {
-    log.warn('redis: disconnected');
+    log.warn(`${who}: disconnected`);
   });
   return client;
 }

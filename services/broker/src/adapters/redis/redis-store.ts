@@ -192,8 +192,9 @@ export class RedisStore implements Store {
       asOf: reply.asOf,
       partition,
       floor: reply.number(0),
-      epochBeganMs: reply.number(1),
-      brokers: Array.from({ length: reply.length - 2 }, (_, index) => reply.text(index + 2)),
+      vseq: reply.number(1),
+      epochBeganMs: reply.number(2),
+      brokers: Array.from({ length: reply.length - 3 }, (_, index) => reply.text(index + 3)),
       replicas: wait ? await this.#waitForReplicas() : 0,
     };
   }

@@ -145,6 +145,8 @@ export interface RevokeReply {
   readonly asOf: AsOf;
   readonly partition: number;
   readonly floor: number;
+  /** Its number among the invalidations of the partition. */
+  readonly vseq: number;
   /** Redis time at which the epoch began. */
   readonly epochBeganMs: number;
   /** Brokers with a lease: each must confirm, or its lease must run out. */

@@ -1,0 +1,207 @@
+import { hostname } from 'node:os';
+import {
+  createAesGcm,
+  createSystemClock,
+  delay,
+  randomId,
+  systemRandom,
+  type Clock,
+  type Redacted,
+} from '@token-broker/foundation';
+import { formatProblems, loadConfiguration, type Configuration } from '@token-broker/configuration';
+import { createSubjects } from '@token-broker/protocol';
+import { createHttpServer, type HttpServer } from './adapters/http/http-server.js';
+import { connectNats } from './adapters/nats/nats-connection.js';
+import { createNatsBus } from './adapters/nats/nats-bus.js';
+import { createNatsService } from './adapters/nats/nats-service.js';
+import { createProvider } from './adapters/providers/provider-registry.js';
+import { checkRedis, connectLockMaster, connectRedis } from './adapters/redis/redis-connection.js';
+import { RedisStore } from './adapters/redis/redis-store.js';
+import { RedlockLocks } from './adapters/redis/redlock-locks.js';
+import type { RedisClient } from './adapters/redis/scripts.js';
+import { createLog, type JsonLog } from './adapters/telemetry/log.js';
+import { createMetrics } from './adapters/telemetry/metrics.js';
+import { Broker } from './app/broker.js';
+import { version } from './version.js';
+
+/** A broker that runs in this process. */
+export interface RunningBroker {
+  /** This replica's name among its peers. */
+  readonly broker: string;
+  /** Where `/metrics`, `/livez` and `/readyz` are. */
+  readonly http: HttpServer['address'];
+  /** Resolves when requests are served. Rejects when this broker must not go on. */
+  readonly serving: Promise<void>;
+  readonly log: JsonLog;
+  reload(): Promise<void>;
+  /** Drains and leaves; at most for `limitMs`. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** This broker cannot run like this; the message says what to change. */
+export class CannotStart extends Error {
+  override readonly name = 'CannotStart';
+}
+
+export interface StartOptions {
+  /** The configuration's file, for reloads. */
+  readonly path: string;
+  /** Variables for `${env:…}`. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Takes the log's lines. Default: standard output. */
+  readonly writeLog?: (line: string) => void;
+}
+
+/** The only place where adapters and the application meet. Returns at once: servers may be away and come later. */
+export async function startBroker(configuration: Configuration, options: StartOptions): Promise<RunningBroker> {
+  const { path, env, writeLog } = options;
+  const clock = createSystemClock();
+  const random = systemRandom;
+  const aead = createAesGcm(random);
+  const broker = nameOf(randomId(random));
+  const log = createLog({
+    level: configuration.log.level,
+    clock,
+    name: 'token-broker',
+    bindings: { broker },
+    ...(writeLog === undefined ? {} : { write: writeLog }),
+  });
+  registerSecrets(log, configuration);
+  const { nats, redis, namespace, cluster } = configuration;
+  const subjects = createSubjects(nats.subjectPrefix);
+
+  const metrics = createMetrics(() => core.gauges(), { version });
+  const client = connectRedis(redis, broker, log);
+  const lockMasters = redis.lockMasters.map((master) => connectLockMaster(redis, master, broker, log));
+  const masters: readonly RedisClient[] = lockMasters.length === 0 ? [client] : lockMasters;
+  const { commandTimeoutMs, durableReplicas } = redis;
+  const onError = (command: string): void => {
+    metrics.storeFailed(command);
+  };
+  const store = new RedisStore({
+    client,
+    namespace,
+    broker,
+    partitions: cluster.partitions,
+    clock,
+    durableReplicas,
+    commandTimeoutMs,
+    onError,
+  });
+  const locks = new RedlockLocks({ masters, namespace, clock, acquireTimeoutMs: commandTimeoutMs });
+  const serving = connectNats(nats, nats.credentials, { name: 'broker', inboxPrefix: '_INBOX.broker', clock, log });
+  const events = connectNats(nats, nats.eventCredentials, {
+    name: 'broker-events',
+    inboxPrefix: '_INBOX.broker-events',
+    clock,
+    log,
+  });
+  const bus = createNatsBus({ connection: events, clock, log });
+  const service = createNatsService({
+    connection: serving,
+    subjects,
+    name: 'token-broker',
+    version,
+    queue: 'token-broker',
+    clock,
+    log,
+    metrics,
+  });
+  let fsyncAlways = false;
+
+  const core = new Broker(
+    {
+      clock,
+      random,
+      aead,
+      store,
+      locks,
+      bus,
+      service,
+      subjects,
+      log,
+      metrics,
+      broker,
+      version,
+      fsyncAlways: () => fsyncAlways,
+      createProvider: (source) => createProvider(source, { clock, log }),
+      readConfiguration: async () => {
+        const loaded = await loadConfiguration(path, { env });
+        if (!loaded.ok) return formatProblems(loaded.error.problems, loaded.error.file).split('\n');
+        registerSecrets(log, loaded.value.configuration);
+        return loaded.value.configuration;
+      },
+    },
+    configuration,
+  );
+  const http = await createHttpServer({
+    listen: configuration.http.listen,
+    metrics,
+    isLive: () => true,
+    readiness: () => core.readiness(),
+    log,
+  });
+  log.info('http: listening', { address: `${http.address.host}:${String(http.address.port)}` });
+
+  const begin = async (): Promise<void> => {
+    await whenReady(client, clock);
+    const found = await checkRedis(client);
+    if (found.problems.length > 0) throw new CannotStart(found.problems.join('\n'));
+    fsyncAlways = found.fsyncAlways;
+    await core.start();
+  };
+
+  return {
+    broker,
+    http: http.address,
+    serving: begin(),
+    log,
+    reload: async () => {
+      await core.reload();
+    },
+    stop: async (limitMs) => {
+      await core.stop(limitMs);
+      await Promise.all([serving.close(), events.close(), http.close()]);
+      for (const connection of [client, ...lockMasters]) connection.disconnect();
+      log.info('broker: stopped');
+      log.flush();
+    },
+  };
+}
+
+/** Resolves when Redis has been reached; the connection itself goes on trying, and says so in the log. */
+async function whenReady(client: RedisClient, clock: Clock): Promise<void> {
+  while (client.status !== 'ready') {
+    const ended = new AbortController();
+    client.once('ready', () => {
+      ended.abort();
+    });
+    await delay(clock, 1_000, ended.signal);
+  }
+}
+
+/** Host and a random part: unique, and people can tell where it runs. */
+function nameOf(random: string): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9_-]/g, '-')
+    .slice(0, 40);
+  return `${host}-${random.slice(0, 8)}`;
+}
+
+function registerSecrets(log: JsonLog, configuration: Configuration): void {
+  const register = (secret: Redacted | undefined): void => {
+    if (secret !== undefined) log.registerSecret(secret);
+  };
+  for (const source of configuration.sources.values()) register(source.clientSecret);
+  for (const { secret } of configuration.encryption.keys) {
+    for (const encoding of ['base64', 'base64url', 'hex'] as const)
+      log.registerSecret(Buffer.from(secret.reveal()).toString(encoding));
+  }
+  register(configuration.redis.password);
+  for (const credentials of [configuration.nats.credentials, configuration.nats.eventCredentials]) {
+    if (credentials.kind === 'user') register(credentials.password);
+    if (credentials.kind === 'token') register(credentials.token);
+    if (credentials.kind === 'nkey') register(credentials.seed);
+    if (credentials.kind === 'creds') register(credentials.creds);
+  }
+}
