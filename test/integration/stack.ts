@@ -136,7 +136,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     brokers,
     configurationPath,
     logLines,
-    idpCalls: () => idp.counts().requests,
+    idpCalls: () => idp.counts().tokenRequests,
     async addBroker() {
       const broker = await startBroker(await write(), {
         path: configurationPath,
