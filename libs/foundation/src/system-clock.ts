@@ -1,6 +1,6 @@
 import type { Clock, Timer } from './clock.js';
 
-/** The longest delay that `setTimeout` takes (2^31 - 1 ms); a longer one would fire at once. */
+/** The longest delay that `setTimeout` takes (2^31 - 1 ms, 24.8 days); a longer one would fire at once, so it is waited in steps. */
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
 
 /** The clock of the machine. The only place, beside its peers in `libs/testing`, that reads real time. */
@@ -19,8 +19,15 @@ export function createSystemClock(): Clock {
       return elapsedMs;
     },
     startTimer(delayMs, fire): Timer {
-      const handle = setTimeout(fire, Math.min(Math.max(0, delayMs), LONGEST_TIMEOUT_MS));
-      handle.unref();
+      let leftMs = Math.max(0, delayMs);
+      let handle: NodeJS.Timeout;
+      const arm = (): void => {
+        const stepMs = Math.min(leftMs, LONGEST_TIMEOUT_MS);
+        leftMs -= stepMs;
+        handle = setTimeout(leftMs > 0 ? arm : fire, stepMs);
+        handle.unref();
+      };
+      arm();
       return {
         cancel() {
           clearTimeout(handle);
