@@ -5,6 +5,13 @@ import { LIMITS } from './limits.js';
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
+/** Names through which an object that is copied carelessly reaches the prototype of all others. */
+const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** Unknown fields that an error names, and how much of each: the sender gets no echo of its own message. */
+const NAMED_FIELDS = 3;
+const NAMED_CHARACTERS = 64;
+
 /** JSON as bytes; the only encoding of the protocol. */
 export function encode(message: unknown): Uint8Array {
   return encoder.encode(JSON.stringify(message));
@@ -26,8 +33,10 @@ export function decode<S extends z.ZodType>(
   const [issue] = parsed.error.issues;
   if (issue === undefined) return err('the message does not have the expected form');
   const path = issue.path.map(String).join('.');
-  if (issue.code === 'unrecognized_keys')
-    return err(`unknown field ${issue.keys.map((key) => JSON.stringify(key.slice(0, 64))).join(', ')}`);
+  if (issue.code === 'unrecognized_keys') {
+    const named = issue.keys.slice(0, NAMED_FIELDS).map((name) => JSON.stringify(name.slice(0, NAMED_CHARACTERS)));
+    return err(`unknown field ${named.join(', ')}`);
+  }
   return err(path === '' ? issue.message : `${path}: ${issue.message}`);
 }
 
@@ -41,16 +50,19 @@ function decodeJson(bytes: Uint8Array, maxBytes: number): Result<unknown, string
     return err('the message is not valid UTF-8');
   }
   if (depthOf(text) > LIMITS.depth) return err(`the message is nested deeper than ${String(LIMITS.depth)} levels`);
-  let dangerous = false;
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text, (key, inner: unknown) => {
-      if (key === '__proto__' || key === 'constructor' || key === 'prototype') dangerous = true;
-      return inner;
-    });
-    return dangerous ? err('the message has a field with a forbidden name') : ok(value);
+    value = JSON.parse(text);
   } catch {
     return err('the message is not JSON');
   }
+  return hasForbiddenName(value) ? err('the message has a field with a forbidden name') : ok(value);
+}
+
+/** The depth was bounded before, so that this may recurse. */
+function hasForbiddenName(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([name, inner]) => FORBIDDEN_NAMES.has(name) || hasForbiddenName(inner));
 }
 
 /** The depth of nesting, read from the text: the parser itself would recurse before anybody could count. */
