@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { startBroker, type RunningBroker } from '@token-broker/broker';
 import { createTokenBroker, type TokenBroker, type TokenBrokerOptions } from '@token-broker/client';
 import { createOperator, type Operator } from '@token-broker/client/operator';
 import { formatProblems, loadConfiguration, natsPermissions, type Configuration } from '@token-broker/configuration';
+import { systemRandom } from '@token-broker/foundation';
 import {
   eventually,
   startIdentityProvider,
@@ -19,10 +19,13 @@ import {
 import { connect, type NatsConnection } from 'nats';
 import { stringify } from 'yaml';
 
+const random = (bytes: number): Buffer => Buffer.from(systemRandom.bytes(bytes));
+
 /** A throw-away secret: it must be found nowhere. */
-export const CLIENT_SECRET = `canary-secret-${randomBytes(12).toString('hex')}`;
-const PASSWORD = randomBytes(12).toString('hex');
-const KEY = randomBytes(32).toString('base64');
+export const CLIENT_SECRET = `canary-secret-${random(12).toString('hex')}`;
+/** Of every NATS user. */
+export const PASSWORD = random(12).toString('hex');
+const KEY = random(32).toString('base64');
 export const CLIENT_ID = 'payments';
 
 /** The configuration's YAML as an object; parts may be replaced by a test. */
@@ -52,6 +55,8 @@ export interface Stack {
   connectAs(user: string): Promise<NatsConnection>;
   client(caller: string, options?: Partial<TokenBrokerOptions>): Promise<TokenBroker>;
   operator(): Promise<Operator>;
+  /** Changes the NATS server's users, also those that later settings give. Connections stay, unless their user goes. */
+  changeNatsUsers(change: (users: readonly NatsUser[]) => readonly NatsUser[]): Promise<void>;
   /** Writes other settings into the file of all brokers; they are read on reload. */
   rewrite(configure: (settings: Settings) => Settings): Promise<void>;
   metrics(broker?: number): Promise<string>;
@@ -123,7 +128,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     if (!loaded.ok) throw new Error(formatProblems(loaded.error.problems, loaded.error.file));
     return loaded.value.configuration;
   };
-  await nats.setUsers(usersOf(await write()));
+  let changeUsers = (users: readonly NatsUser[]): readonly NatsUser[] => users;
+  const setUsers = async (): Promise<void> => nats.setUsers(changeUsers(usersOf(await write())));
+  await setUsers();
 
   const brokers: RunningBroker[] = [];
   const logLines: string[] = [];
@@ -162,9 +169,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async operator() {
       return createOperator({ connection: await stack.connectAs('ops'), caller: 'ops' });
     },
+    changeNatsUsers(change) {
+      changeUsers = change;
+      return setUsers();
+    },
     async rewrite(change) {
       settings = change(settings);
-      await nats.setUsers(usersOf(await write()));
+      await setUsers();
     },
     async metrics(index = 0) {
       const broker = brokers[index];
