@@ -2,6 +2,11 @@ import { err, ok, type Result } from '@token-broker/foundation';
 import type { z } from 'zod';
 import { LIMITS } from './limits.js';
 
+/** The schema of one message. */
+export type MessageSchema = z.ZodType;
+/** What a message of this schema is once it is decoded. */
+export type MessageOf<S extends MessageSchema> = z.output<S>;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
@@ -21,11 +26,11 @@ export function encode(message: unknown): Uint8Array {
  * Decodes one message strictly: size, UTF-8, JSON, depth and dangerous keys are checked before the schema is. The error
  * is one sentence for the sender; it repeats nothing of the message but the names of fields.
  */
-export function decode<S extends z.ZodType>(
+export function decode<S extends MessageSchema>(
   schema: S,
   bytes: Uint8Array,
   maxBytes: number,
-): Result<z.output<S>, string> {
+): Result<MessageOf<S>, string> {
   const json = decodeJson(bytes, maxBytes);
   if (!json.ok) return json;
   const parsed = schema.safeParse(json.value);

@@ -1,5 +1,5 @@
 export { pushAdditionalData, type PushBinding } from './channel.js';
-export { decode, encode } from './decoding.js';
+export { decode, encode, type MessageOf, type MessageSchema } from './decoding.js';
 export {
   ERRORS,
   failure,

@@ -34,7 +34,7 @@ async function run(path: string): Promise<void> {
     process.stderr.write(`${formatProblems(loaded.error.problems, loaded.error.file)}\n`);
     process.exit(EXIT_CONFIGURATION);
   }
-  for (const warning of loaded.value.warnings) process.stderr.write(`warning: ${String(warning)}\n`);
+  if (loaded.value.warnings.length > 0) process.stderr.write(`${formatProblems(loaded.value.warnings, path)}\n`);
 
   const broker = await startBroker(loaded.value.configuration, { path, env: process.env });
   const watch = watchFiles(loaded.value.files, () => void broker.reload(), createSystemClock());

@@ -7,9 +7,10 @@ import {
   peerMessageSchema,
   receiptSchema,
   type FlightNotice,
+  type MessageOf,
+  type MessageSchema,
   type Subjects,
 } from '@token-broker/protocol';
-import type { z } from 'zod';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { GetToken } from './get-token.js';
 import { applyInvalidation } from './invalidations.js';
@@ -79,7 +80,7 @@ export function listenToEvents(ports: EventListenerPorts): void {
 function takeOver(ports: EventListenerPorts, notice: Extract<FlightNotice, { outcome: 'committed' }>): void {
   const { memory, sources, getToken, log } = ports;
   const held = memory.peek(notice.slot);
-  if (held === undefined || held.epoch !== notice.epoch || held.generation >= notice.generation) return;
+  if (held?.epoch !== notice.epoch || held.generation >= notice.generation) return;
   const source = sources.source(held.address.source);
   if (source?.recipe !== held.address.recipe) return;
   getToken.look(source, held.address, held.generation, held.wantedAtMs).catch((error: unknown) => {
@@ -87,11 +88,11 @@ function takeOver(ports: EventListenerPorts, notice: Extract<FlightNotice, { out
   });
 }
 
-function on<S extends z.ZodType>(
+function on<S extends MessageSchema>(
   ports: EventListenerPorts,
   subject: string,
   schema: S,
-  handle: (message: z.output<S>, subject: string) => void,
+  handle: (message: MessageOf<S>, subject: string) => void,
 ): void {
   ports.bus.subscribe(subject, (payload, actual) => {
     const decoded = decode(schema, payload, LIMITS.replyBytes);

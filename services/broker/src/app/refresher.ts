@@ -53,7 +53,7 @@ export class Refresher {
     const { sources, random, broker, brokers } = this.#ports;
     const { slot } = held.address;
     const source = sources.source(held.address.source);
-    if (source === undefined || source.recipe !== held.address.recipe) return;
+    if (source?.recipe !== held.address.recipe) return;
     const beforeMs = refreshBeforeExpiryMs(source.configuration.refresh.ahead, held.lifeMs, random.uniform());
     if (beforeMs === undefined) return;
     const rank = rankOf(slot, broker, brokers());
@@ -111,7 +111,7 @@ export class Refresher {
   async #renew(held: Held): Promise<void> {
     const { clock, getToken, sources, metrics } = this.#ports;
     const source = sources.source(held.address.source);
-    if (source === undefined || source.recipe !== held.address.recipe) return;
+    if (source?.recipe !== held.address.recipe) return;
     const dueAtMs = clock.elapsedMs();
     const { address, parameters, generation } = held;
     const outcome = await getToken.obtain({ source, address, parameters }, generation, 'refresh', { onlyIfFree: true });

@@ -68,7 +68,7 @@ export class ReportRejected {
     const { metrics, memory } = this.#ports;
     const { address } = route;
     const held = memory.peek(address.slot);
-    const isKnownStale = held !== undefined && held.epoch === epoch && held.generation > generation;
+    const isKnownStale = held?.epoch === epoch && held.generation > generation;
     const reply = isKnownStale ? ({ v: 1, outcome: 'stale' } as const) : await this.#drop(route, epoch, generation);
     if (!isFailure(reply)) metrics.rejectedReported(address.source, reply.outcome);
     return reply;

@@ -1,16 +1,43 @@
-import type { Clock } from '@token-broker/foundation';
+import { err, type Clock } from '@token-broker/foundation';
 import type { SourceConfiguration } from '@token-broker/configuration';
 import type { Provider } from '../../app/ports/provider.js';
 import type { Log } from '../../app/ports/telemetry.js';
-import { createOAuth2Provider } from './oauth2/oauth2-provider.js';
 
-/** Makes the provider that a source names. The only place that knows all kinds. */
-export function createProvider(
-  source: SourceConfiguration,
-  ports: { readonly clock: Clock; readonly log: Log },
-): Provider {
+export interface ProviderPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Makes the provider that a source names. The only place that knows all kinds; it loads only those that are used. */
+export function createProvider(source: SourceConfiguration, ports: ProviderPorts): Provider {
   switch (source.provider) {
     case 'oauth2':
-      return createOAuth2Provider(source, ports);
+      return createLoadedProvider(async () => {
+        const { createOAuth2Provider } = await import('./oauth2/oauth2-provider.js');
+        return createOAuth2Provider(source, ports);
+      });
   }
+}
+
+/** A provider whose code starts to load now. A failure to load is the answer of each call: the installation is broken. */
+export function createLoadedProvider(load: () => Promise<Provider>): Provider {
+  const loaded = load();
+  // Told by the calls; without any, nobody misses it.
+  loaded.catch(() => undefined);
+  return {
+    async fetch(request) {
+      let provider: Provider;
+      try {
+        provider = await loaded;
+      } catch (error) {
+        const detail = error instanceof Error ? error.message : String(error);
+        return err({ code: 'IDP_UNAVAILABLE', message: "the provider's code could not be loaded", detail });
+      }
+      return provider.fetch(request);
+    },
+    async close() {
+      const [outcome] = await Promise.allSettled([loaded]);
+      if (outcome.status === 'fulfilled') await outcome.value.close();
+    },
+  };
 }

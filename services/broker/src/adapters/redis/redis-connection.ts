@@ -104,7 +104,7 @@ export async function checkRedis(
   try {
     const settings = new Map<string, string>();
     for (const name of ['maxmemory-policy', 'maxmemory', 'appendonly', 'appendfsync']) {
-      const reply = (await client.config('GET', name)) as string[];
+      const reply = await client.config('GET', name);
       settings.set(name, reply[1] ?? '');
     }
     const policy = settings.get('maxmemory-policy') ?? 'noeviction';

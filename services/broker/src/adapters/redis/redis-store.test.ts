@@ -3,7 +3,8 @@ import { partitionOf, slotOf } from '@token-broker/protocol';
 import { startRedis, type RedisServer } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { StoreError, type CommitRequest, type ReserveReply, type SlotAddress } from '../../app/ports/store.js';
+import type { StoreError } from '../../app/ports/store.js';
+import type { CommitRequest, ReserveReply, SlotAddress } from '../../app/ports/store.js';
 import { RedisStore } from './redis-store.js';
 
 const PARTITIONS = 4;

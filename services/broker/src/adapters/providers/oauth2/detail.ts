@@ -1,35 +1,76 @@
 import type { Redacted } from '@token-broker/foundation';
 
 const MAX_CHARACTERS = 300;
+const SHOWN = '<redacted>';
+
+/** The values of fields that hold secrets, in JSON and in forms. */
+const SECRET_FIELD =
+  /("?(?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion|password)"?\s*[:=]\s*"?)[^"&,\s}]+/gi;
+
+/** A JWT, whole or cut. */
+const JWT = /\beyJ[A-Za-z0-9_.~+/=-]*/g;
+
+/** Long runs of the characters that tokens are made of. Identifiers of traces and clients (UUIDs) are shorter. */
+const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
 
 /**
- * Makes a text of the identity provider fit for the log: short, on one line, without the client's secret in any usual
- * spelling and without anything that looks like a token.
+ * Makes a text of the identity provider fit for the log: at most 300 characters on one line, without the client's secret
+ * in any usual spelling, and without anything that looks like a token.
  */
 export function createDetail(clientId: string, clientSecret: Redacted): (text: string) => string {
   const secret = clientSecret.reveal();
-  const spellings = new Set([
+  const literals = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
+    .flatMap((spelling) => [spelling, ...base64Cores(spelling)])
+    .filter((spelling) => spelling !== '')
+    .sort((a, b) => b.length - a.length)
+    .map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
+  // Without regard to case, for the digits of percent-encodings.
+  const secretSpelling = new RegExp(literals.join('|'), 'gi');
+  return (text) => {
+    const clean = text
+      .replaceAll(secretSpelling, SHOWN)
+      .replaceAll(SECRET_FIELD, `$1${SHOWN}`)
+      .replaceAll(JWT, SHOWN)
+      .replaceAll(LONG_RUN, SHOWN)
+      // eslint-disable-next-line no-control-regex -- control characters are what is taken out
+      .replaceAll(/[\x00-\x1f\x7f\u2028\u2029]+/g, ' ');
+    return clean.slice(0, MAX_CHARACTERS);
+  };
+}
+
+function spellings(secret: string): string[] {
+  const { length } = secret;
+  return [
     secret,
     encodeURIComponent(secret),
     new URLSearchParams([['', secret]]).toString().slice(1),
-    ...(['base64', 'base64url', 'hex'] as const).map((encoding) => Buffer.from(secret).toString(encoding)),
-    Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(secret)}`).toString('base64'),
-    JSON.stringify(secret).slice(1, -1),
-  ]);
-  return (text) => {
-    let clean = text;
-    for (const spelling of spellings) if (spelling !== '') clean = clean.replaceAll(spelling, '<redacted>');
-    return (
-      clean
-        .replaceAll(
-          /("?(?:access_token|refresh_token|id_token|client_secret|assertion)"?\s*[:=]\s*"?)[^"&,\s}]+/gi,
-          '$1<redacted>',
-        )
-        .replaceAll(/[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, '<redacted>')
-        .replaceAll(/[A-Za-z0-9_~+/-]{40,}=*/g, '<redacted>')
-        // eslint-disable-next-line no-control-regex -- control characters are what is taken out
-        .replaceAll(/[\x00-\x1f\x7f]+/g, ' ')
-        .slice(0, MAX_CHARACTERS)
-    );
-  };
+    formEncoded(secret),
+    Buffer.from(secret).toString('hex'),
+    JSON.stringify(secret).slice(1, length === 0 ? 1 : -1),
+  ];
+}
+
+/** As in RFC 6749 §2.3.1, with the strictness of the OAuth library. */
+function formEncoded(text: string): string {
+  return encodeURIComponent(text)
+    .replaceAll(/[-_.!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16)}`)
+    .replaceAll('%20', '+');
+}
+
+/**
+ * What base64 makes of a text wherever it stands in a longer one: for each of the three alignments, the characters that
+ * depend on the text alone.
+ */
+function base64Cores(text: string): string[] {
+  const bytes = Buffer.from(text);
+  // Shorter, a core would be found in ordinary words.
+  if (bytes.length < 6) return [bytes.toString('base64'), bytes.toString('base64url')];
+  return [0, 1, 2].flatMap((offset) => {
+    const encoded = Buffer.concat([Buffer.alloc(offset), bytes])
+      .toString('base64')
+      .replaceAll('=', '');
+    const ragged = (offset + bytes.length) % 3 !== 0;
+    const core = encoded.slice(offset === 0 ? 0 : offset + 1, ragged ? -1 : undefined);
+    return [core, core.replaceAll('+', '-').replaceAll('/', '_')];
+  });
 }

@@ -1,16 +1,16 @@
 import type { Clock } from '@token-broker/foundation';
-import { Agent, fetch as undiciFetch } from 'undici';
 
 /** The most that a reply of an identity provider may hold, after decompression. */
-const MAX_REPLY_BYTES = 1024 * 1024;
+export const MAX_REPLY_BYTES = 1024 * 1024;
 
 /** One HTTP request, as a port: the network in production, a script in a simulation. */
 export type HttpFetch = (url: string, request: HttpRequest) => Promise<HttpReply>;
 
 export interface HttpRequest {
   readonly method: string;
-  readonly headers: Record<string, string>;
+  readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Aborted when nobody waits for the reply any more. */
   readonly signal: AbortSignal;
 }
 
@@ -23,7 +23,6 @@ export interface HttpReply {
 
 /** What came back, whole. */
 export interface Exchange {
-  readonly url: string;
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -40,77 +39,74 @@ export class ExchangeError extends Error {
   }
 }
 
-/** The network, over one pool of connections for one source. */
-export function createHttpFetch(ca: string | undefined): { readonly fetch: HttpFetch; close(): Promise<void> } {
-  const agent = new Agent({ connect: ca === undefined ? {} : { ca } });
-  return {
-    fetch: async (url, request) => {
-      const { method, headers, body, signal } = request;
-      const reply = await undiciFetch(url, {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body }),
-        signal,
-        redirect: 'manual',
-        dispatcher: agent,
-      });
-      return { status: reply.status, headers: new Headers([...reply.headers]), body: reply.body ?? emptyBody() };
-    },
-    close: () => agent.close(),
-  };
-}
-
 /**
- * The requests of one call: they share one deadline, redirects are refused, and what is read is bounded. `last` is the
- * latest whole reply, for what the OAuth library does not tell of it.
+ * The HTTP requests of one call, one after the other: they share one deadline, redirects are refused, and what is read is
+ * bounded. It keeps the latest outcome, since the OAuth library tells only a part of it.
  */
 export class Exchanges {
   readonly #fetch: HttpFetch;
   readonly #aborter = new AbortController();
-  readonly #cancel: () => void;
+  readonly #expiry: Promise<never>;
+  readonly #cancelExpiry: () => void;
   #last: Exchange | undefined;
+  #failure: ExchangeError | undefined;
 
   constructor(fetch: HttpFetch, clock: Clock, timeoutMs: number) {
     this.#fetch = fetch;
-    const timer = clock.startTimer(timeoutMs, () => {
-      this.#aborter.abort();
+    let expire = (): void => undefined;
+    this.#expiry = new Promise<never>((_, reject) => {
+      expire = () => {
+        reject(new ExchangeError('timeout', `no whole reply within ${String(timeoutMs)} ms`));
+        this.#aborter.abort();
+      };
     });
-    this.#cancel = () => {
+    // Time may run out between two requests, when nobody listens.
+    this.#expiry.catch(() => undefined);
+    const timer = clock.startTimer(timeoutMs, expire);
+    this.#cancelExpiry = () => {
       timer.cancel();
     };
   }
 
+  /** The latest reply, if the latest request got a whole one. */
   get last(): Exchange | undefined {
     return this.#last;
   }
 
-  /** Ends the deadline. */
-  close(): void {
-    this.#cancel();
+  /** Why the latest request got none. */
+  get failure(): ExchangeError | undefined {
+    return this.#failure;
   }
 
-  async request(
-    url: string,
-    method: string,
-    headers: Record<string, string>,
-    body: string | undefined,
-  ): Promise<Response> {
+  /** Ends the deadline. Nothing may be requested afterwards. */
+  close(): void {
+    this.#cancelExpiry();
+  }
+
+  async request(url: string, request: Omit<HttpRequest, 'signal'>): Promise<Response> {
     this.#last = undefined;
-    const { signal } = this.#aborter;
+    this.#failure = undefined;
     try {
-      const reply = await this.#fetch(url, { method, headers, ...(body === undefined ? {} : { body }), signal });
-      if (reply.status >= 300 && reply.status < 400) {
-        throw new ExchangeError('redirect', `the identity provider redirects (status ${String(reply.status)})`);
-      }
-      const text = await readBounded(reply.body);
-      this.#last = { url, status: reply.status, headers: reply.headers, text };
-      const isBodyless = reply.status === 204 || reply.status === 205;
-      return new Response(isBodyless ? null : text, { status: reply.status, headers: reply.headers });
+      // A race, so that the deadline holds whether or not the other side of the port obeys the signal.
+      const { status, headers, text } = await Promise.race([this.#exchange(url, request), this.#expiry]);
+      this.#last = { status, headers, text };
+      return new Response(status === 204 || status === 205 ? null : text, { status, headers });
     } catch (error) {
-      if (error instanceof ExchangeError) throw error;
-      if (signal.aborted) throw new ExchangeError('timeout', 'the identity provider did not answer in time');
-      throw new ExchangeError('network', causeOf(error));
+      this.#failure = error instanceof ExchangeError ? error : new ExchangeError('network', innermostMessage(error));
+      // Also closes the connection of a reply that was not read to its end.
+      this.#aborter.abort();
+      throw this.#failure;
     }
+  }
+
+  async #exchange(url: string, request: Omit<HttpRequest, 'signal'>): Promise<Exchange> {
+    const { signal } = this.#aborter;
+    if (signal.aborted) return this.#expiry;
+    const { status, headers, body } = await this.#fetch(url, { ...request, signal });
+    if (status >= 300 && status < 400) {
+      throw new ExchangeError('redirect', `status ${String(status)}, location: ${headers.get('location') ?? 'none'}`);
+    }
+    return { status, headers, text: await readBounded(body) };
   }
 }
 
@@ -119,20 +115,16 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > MAX_REPLY_BYTES)
-      throw new ExchangeError('too-large', `the reply is larger than ${String(MAX_REPLY_BYTES)} bytes`);
+    if (bytes > MAX_REPLY_BYTES) throw new ExchangeError('too-large', `more than ${String(MAX_REPLY_BYTES)} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** undici says "fetch failed" and keeps the reason in a chain of causes. */
-function causeOf(error: unknown): string {
+/** undici says "fetch failed" and keeps the reason in a chain of causes; several addresses fail as one aggregate. */
+function innermostMessage(error: unknown): string {
   let innermost: unknown = error;
   while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
+  if (innermost instanceof AggregateError) return innermost.errors.map(innermostMessage).join('; ');
   return innermost instanceof Error ? innermost.message : String(innermost);
-}
-
-async function* emptyBody(): AsyncIterable<Uint8Array> {
-  // Nothing to read.
 }

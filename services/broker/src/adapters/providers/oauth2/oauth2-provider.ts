@@ -4,17 +4,17 @@ import * as oauth from 'openid-client';
 import type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from '../../../app/ports/provider.js';
 import type { Log } from '../../../app/ports/telemetry.js';
 import { createDetail } from './detail.js';
-import { createHttpFetch, Exchanges, type HttpFetch } from './exchange.js';
-import { refusalOf } from './refusal.js';
-import { readToken, type ReadTokenOptions } from './token-response.js';
-
-/** Metadata of an issuer is read again after this. */
-const DISCOVERY_LIFE_MS = 15 * 60 * 1_000;
+import { Exchanges, type HttpFetch } from './exchange.js';
+import { openHttpPool } from './http-pool.js';
+import { libraryFetch } from './library-fetch.js';
+import { oauthErrorIn, refusalOf, refusalOfExchange, refusalWithoutRequest, type RefusalContext } from './refusal.js';
+import { ServerMetadataReader } from './server-metadata.js';
+import { readToken, type Oddity } from './token-response.js';
 
 export interface OAuth2ProviderPorts {
   readonly clock: Clock;
   readonly log: Log;
-  /** Instead of the network. */
+  /** HTTP. Default: the network. */
   readonly fetch?: HttpFetch;
 }
 
@@ -28,117 +28,103 @@ class OAuth2Provider implements Provider {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #fetch: HttpFetch;
-  readonly #closeFetch: () => Promise<void>;
+  readonly #closeHttp: () => Promise<void>;
   readonly #detail: (text: string) => string;
-  readonly #warned = new Set<string>();
-  #metadata: { readonly server: oauth.ServerMetadata; readonly untilMs: number } | undefined;
+  readonly #metadata: ServerMetadataReader;
+  readonly #warned = new Set<Oddity>();
 
-  constructor(source: OAuth2SourceConfiguration, ports: OAuth2ProviderPorts) {
+  constructor(source: OAuth2SourceConfiguration, { clock, log, fetch }: OAuth2ProviderPorts) {
     this.#source = source;
-    this.#clock = ports.clock;
-    this.#log = ports.log;
+    this.#clock = clock;
+    this.#log = log;
+    const http =
+      fetch === undefined ? openHttpPool(source.ca, source.timeoutMs) : { fetch, close: () => Promise.resolve() };
+    this.#fetch = http.fetch;
+    this.#closeHttp = () => http.close();
     this.#detail = createDetail(source.clientId, source.clientSecret);
-    if (ports.fetch === undefined) {
-      const { fetch, close } = createHttpFetch(source.ca);
-      this.#fetch = fetch;
-      this.#closeFetch = close;
-    } else {
-      this.#fetch = ports.fetch;
-      this.#closeFetch = () => Promise.resolve();
-    }
+    this.#metadata = new ServerMetadataReader(source, { clock, fetch: http.fetch, detail: this.#detail });
   }
 
   async fetch(request: ProviderRequest): Promise<Result<IssuedToken, ProviderFailure>> {
+    // First of all: discovery counts too.
     const exchanges = new Exchanges(this.#fetch, this.#clock, this.#source.timeoutMs);
     try {
-      const configuration = await this.#configure(exchanges);
-      await oauth.clientCredentialsGrant(configuration, this.#form(request));
-      return readToken(parsed(exchanges.last?.text ?? ''), this.#reading(request));
+      const server = await this.#metadata.read();
+      if (!server.ok) return server;
+      const issued = await this.#grant(server.value, request, exchanges);
+      if (!issued.ok && issued.error.code === 'IDP_PROTOCOL') this.#metadata.forget();
+      return issued;
     } catch (error) {
-      return err(refusalOf(error, exchanges.last, this.#clock.wallMs(), this.#detail));
+      return err(refusalWithoutRequest(error, this.#context()));
     } finally {
       exchanges.close();
     }
   }
 
-  close(): Promise<void> {
-    return this.#closeFetch();
+  async close(): Promise<void> {
+    await this.#closeHttp();
   }
 
-  #form(request: ProviderRequest): URLSearchParams {
+  async #grant(
+    server: oauth.ServerMetadata,
+    request: ProviderRequest,
+    exchanges: Exchanges,
+  ): Promise<Result<IssuedToken, ProviderFailure>> {
+    let objection: unknown;
+    try {
+      await oauth.clientCredentialsGrant(this.#configure(server, exchanges), this.#form(request));
+    } catch (error) {
+      objection = error;
+    }
+    if (exchanges.failure !== undefined) return err(refusalOfExchange(exchanges.failure, this.#context()));
+    const reply = exchanges.last;
+    if (reply === undefined) return err(refusalWithoutRequest(objection, this.#context()));
+    if (reply.status === 200 && oauthErrorIn(reply) === undefined) {
+      // Our reading comes first: it names what is wrong. What it takes, the library must have taken too.
+      const token = readToken(reply.text, {
+        source: this.#source,
+        scopes: request.scopes,
+        detail: this.#detail,
+        warn: (what) => {
+          this.#warnOnce(what);
+        },
+      });
+      if (!token.ok || objection === undefined) return token;
+    }
+    return err(refusalOf(reply, objection, this.#context()));
+  }
+
+  #form({ scopes, audience, resource }: ProviderRequest): URLSearchParams {
     const form = new URLSearchParams([...this.#source.parameters]);
-    if (request.scopes.length > 0) form.set('scope', request.scopes.join(' '));
-    if (request.audience !== undefined) form.set('audience', request.audience);
-    if (request.resource !== undefined) form.set('resource', request.resource);
+    if (scopes.length > 0) form.set('scope', scopes.join(' '));
+    if (audience !== undefined) form.set('audience', audience);
+    // RFC 8707.
+    if (resource !== undefined) form.set('resource', resource);
     return form;
   }
 
-  /** The library's configuration for one call: metadata that was discovered or configured, and the call's own requests. */
-  async #configure(exchanges: Exchanges): Promise<oauth.Configuration> {
-    const server = await this.#serverMetadata(exchanges);
+  /** One for each call, since it carries the call's own requests. */
+  #configure(server: oauth.ServerMetadata, exchanges: Exchanges): oauth.Configuration {
     const { clientId, clientSecret, clientAuthentication, allowInsecureHttp } = this.#source;
-    const secret = clientSecret.reveal();
-    const authentication =
-      clientAuthentication === 'client_secret_post' ? oauth.ClientSecretPost(secret) : oauth.ClientSecretBasic(secret);
-    const configuration = new oauth.Configuration(server, clientId, {}, authentication);
-    configuration[oauth.customFetch] = fetchOf(exchanges);
-    // The deadline of the whole call is ours.
+    const authenticate = {
+      client_secret_basic: oauth.ClientSecretBasic,
+      client_secret_post: oauth.ClientSecretPost,
+    }[clientAuthentication];
+    const configuration = new oauth.Configuration(server, clientId, undefined, authenticate(clientSecret.reveal()));
+    configuration[oauth.customFetch] = libraryFetch(exchanges);
     configuration.timeout = 0;
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated so that it stands out; the configuration allows it
     if (allowInsecureHttp) oauth.allowInsecureRequests(configuration);
     return configuration;
   }
 
-  /** Lazy; what fails is tried again by the next call. */
-  async #serverMetadata(exchanges: Exchanges): Promise<oauth.ServerMetadata> {
-    const { endpoint, clientId, allowInsecureHttp } = this.#source;
-    if (endpoint.kind === 'token-endpoint') {
-      return { issuer: new URL(endpoint.tokenEndpoint).origin, token_endpoint: endpoint.tokenEndpoint };
-    }
-    const nowMs = this.#clock.elapsedMs();
-    if (this.#metadata !== undefined && nowMs < this.#metadata.untilMs) return this.#metadata.server;
-    const discovered = await oauth.discovery(new URL(endpoint.issuer), clientId, undefined, undefined, {
-      [oauth.customFetch]: fetchOf(exchanges),
-      timeout: 0,
-      // eslint-disable-next-line @typescript-eslint/no-deprecated -- as above
-      execute: allowInsecureHttp ? [oauth.allowInsecureRequests] : [],
-    });
-    this.#metadata = { server: discovered.serverMetadata(), untilMs: nowMs + DISCOVERY_LIFE_MS };
-    return this.#metadata.server;
+  #context(): RefusalContext {
+    return { asked: 'the token request', wallMs: this.#clock.wallMs(), detail: this.#detail };
   }
 
-  #reading(request: ProviderRequest): ReadTokenOptions {
-    return {
-      source: this.#source,
-      scopes: request.scopes,
-      detail: this.#detail,
-      warn: (what) => {
-        this.#warnOnce(what);
-      },
-    };
-  }
-
-  #warnOnce(what: string): void {
+  #warnOnce(what: Oddity): void {
     if (this.#warned.has(what)) return;
     this.#warned.add(what);
-    this.#log.warn('idp: the reply is unusual, and used', { source: this.#source.name, what });
-  }
-}
-
-function fetchOf(exchanges: Exchanges): oauth.CustomFetch {
-  return (url, options) => exchanges.request(url, options.method, options.headers, bodyText(options.body));
-}
-
-function bodyText(body: oauth.FetchBody): string | undefined {
-  if (body === undefined || body === null) return undefined;
-  if (typeof body === 'string') return body;
-  return body instanceof URLSearchParams ? body.toString() : undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    this.#log.warn('idp: an odd reply was taken', { source: this.#source.name, what });
   }
 }

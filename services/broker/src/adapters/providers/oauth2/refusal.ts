@@ -1,105 +1,93 @@
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { ExchangeError, type Exchange } from './exchange.js';
+import type { Exchange, ExchangeError } from './exchange.js';
+import { parseRetryAfter } from './retry-after.js';
+import { parseObject } from './token-response.js';
 
-/** OAuth errors (RFC 6749 §5.2) that say: not now, rather than: not you. */
-const TEMPORARY = new Set(['temporarily_unavailable', 'server_error']);
-/** A wish for a pause above this is a mistake, or an attack on the source's life. */
-const MAX_RETRY_AFTER_MS = 24 * 60 * 60 * 1_000;
+/** OAuth errors (RFC 6749 §4.1.2.1) that say: not now, rather than: not you. */
+const TEMPORARY: ReadonlySet<string> = new Set(['temporarily_unavailable', 'server_error']);
 
-/** Reads why there is no token from what came back, and from what the OAuth library made of it. */
-export function refusalOf(
-  error: unknown,
-  last: Exchange | undefined,
-  wallMs: number,
-  detail: (text: string) => string,
-): ProviderFailure {
-  const exchange = exchangeErrorIn(error);
-  if (exchange !== undefined) return ofExchange(exchange, detail);
-  if (last === undefined) {
-    return { code: 'IDP_PROTOCOL', message: 'the token request could not be made', detail: detail(messageOf(error)) };
-  }
-  const retryAfterMs = parseRetryAfter(last.headers.get('retry-after'), wallMs);
+/** The identity provider wants tokens bound to a key of ours (RFC 9449). */
+const DEMANDS_DPOP: ReadonlySet<string> = new Set(['use_dpop_nonce', 'invalid_dpop_proof']);
+
+/** Names that OAuth defines: they may be repeated to a caller. Any other may hold anything. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...['invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type'],
+  ...['invalid_scope', 'invalid_target', 'invalid_token', 'insufficient_scope', 'access_denied'],
+]);
+
+export interface RefusalContext {
+  /** What the request was for, as the subject of a sentence. */
+  readonly asked: 'the token request' | 'discovery';
+  readonly wallMs: number;
+  /** Makes a text of the identity provider fit for the log. */
+  readonly detail: (text: string) => string;
+}
+
+/** What a reply means that holds no token. `objection` is what the OAuth library made of it. */
+export function refusalOf(reply: Exchange, objection: unknown, context: RefusalContext): ProviderFailure {
+  const { asked, wallMs, detail } = context;
+  const status = `status ${String(reply.status)}`;
+  const oauthError = oauthErrorIn(reply);
+  const said = detail(`${asked}: ${status}, ${oauthError ?? messageOf(objection)}: ${reply.text}`);
+  const retryAfterMs = parseRetryAfter(reply.headers, wallMs);
   const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
-  const oauthError = oauthErrorIn(last);
-  const said = detail(`status ${String(last.status)}, ${oauthError ?? messageOf(error)}: ${last.text}`);
-  if (last.status === 429)
-    return {
-      code: 'QUOTA_EXHAUSTED',
-      message: 'the identity provider limits the rate of requests',
-      detail: said,
-      ...retry,
-    };
-  if (last.status >= 500 || (oauthError !== undefined && TEMPORARY.has(oauthError))) {
-    return {
-      code: 'IDP_UNAVAILABLE',
-      message: `the identity provider fails (status ${String(last.status)})`,
-      detail: said,
-      ...retry,
-    };
+
+  if (reply.status === 429) {
+    return { code: 'QUOTA_EXHAUSTED', message: 'the identity provider limits our requests', detail: said, ...retry };
   }
-  if (oauthError !== undefined) {
-    return { code: 'IDP_DENIED', message: `the identity provider refused: ${named(oauthError)}`, detail: said };
+  if (reply.status >= 500 || reply.status === 408 || (oauthError !== undefined && TEMPORARY.has(oauthError))) {
+    const message = `the identity provider cannot serve ${asked} now (${status})`;
+    return { code: 'IDP_UNAVAILABLE', message, detail: said, ...retry };
   }
-  if (last.status === 401 || last.status === 403) {
-    return {
-      code: 'IDP_DENIED',
-      message: `the identity provider refused (status ${String(last.status)})`,
-      detail: said,
-    };
+  if (asked === 'discovery') {
+    return { code: 'IDP_PROTOCOL', message: `the issuer's metadata cannot be used (${status})`, detail: said };
   }
-  return {
-    code: 'IDP_PROTOCOL',
-    message: `the identity provider's reply is not OAuth (status ${String(last.status)})`,
-    detail: said,
-  };
+  if (oauthError !== undefined || reply.status === 401 || reply.status === 403) {
+    return { code: 'IDP_DENIED', message: denial(oauthError, status), detail: said };
+  }
+  return { code: 'IDP_PROTOCOL', message: `the identity provider's reply is not OAuth (${status})`, detail: said };
 }
 
-/** Seconds, or an HTTP date (RFC 9110 §10.2.3). */
-export function parseRetryAfter(value: string | null, wallMs: number): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1_000 : Date.parse(value) - wallMs;
-  return Number.isFinite(ms) ? Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms)) : undefined;
-}
-
-function ofExchange(error: ExchangeError, detail: (text: string) => string): ProviderFailure {
-  const said = detail(error.message);
-  switch (error.why) {
+/** What it means that there is no whole reply. */
+export function refusalOfExchange({ why, message }: ExchangeError, { asked, detail }: RefusalContext): ProviderFailure {
+  const said = detail(`${asked}: ${message}`);
+  switch (why) {
     case 'timeout':
       return { code: 'IDP_TIMEOUT', message: 'the identity provider did not answer in time', detail: said };
     case 'network':
       return { code: 'IDP_UNAVAILABLE', message: 'the identity provider cannot be reached', detail: said };
-    case 'redirect':
-      return {
-        code: 'IDP_PROTOCOL',
-        message: 'the identity provider redirects; configure the final address',
-        detail: said,
-      };
+    case 'redirect': {
+      const problem = 'the identity provider redirects, which is refused: configure the final address';
+      return { code: 'IDP_PROTOCOL', message: problem, detail: said };
+    }
     case 'too-large':
       return { code: 'IDP_PROTOCOL', message: "the identity provider's reply is too large", detail: said };
   }
 }
 
-/** Ours are wrapped by the OAuth library, as causes. */
-function exchangeErrorIn(error: unknown): ExchangeError | undefined {
-  for (let inner = error; inner instanceof Error; inner = inner.cause) if (inner instanceof ExchangeError) return inner;
-  return undefined;
+/** What it means that no request was made: the OAuth library refused to, or there is a bug. */
+export function refusalWithoutRequest(objection: unknown, { asked, detail }: RefusalContext): ProviderFailure {
+  return {
+    code: 'IDP_PROTOCOL',
+    message: `${asked} could not be made`,
+    detail: detail(`${asked}: ${messageOf(objection)}`),
+  };
 }
 
-/** From the body, else from the challenge of a 401. */
-function oauthErrorIn({ text, headers }: Exchange): string | undefined {
-  try {
-    const body: unknown = JSON.parse(text);
-    if (typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string')
-      return body.error;
-  } catch {
-    // Not JSON: a challenge may still say it.
+/** The name of the error (RFC 6749 §5.2) in the body, else in the challenge of a refusal. */
+export function oauthErrorIn({ status, text, headers }: Exchange): string | undefined {
+  const error = parseObject(text)?.['error'];
+  if (typeof error === 'string' && error !== '') return error;
+  if (status < 400) return undefined;
+  return /\berror="([^"]+)"/i.exec(headers.get('www-authenticate') ?? '')?.[1];
+}
+
+function denial(oauthError: string | undefined, status: string): string {
+  if (oauthError === undefined) return `the identity provider refused (${status})`;
+  if (DEMANDS_DPOP.has(oauthError)) {
+    return 'the identity provider demands DPoP; sender-constrained tokens are useless to another holder: have the client issued bearer tokens';
   }
-  return /\berror="([^"]+)"/.exec(headers.get('www-authenticate') ?? '')?.[1];
-}
-
-/** Error names are ASCII words; anything else is not repeated. */
-function named(oauthError: string): string {
-  return /^[a-z0-9_.-]{1,64}$/i.test(oauthError) ? oauthError : 'an unnamed error';
+  return `the identity provider refused: ${KNOWN.has(oauthError) ? oauthError : 'an error that OAuth does not define'}`;
 }
 
 function messageOf(error: unknown): string {

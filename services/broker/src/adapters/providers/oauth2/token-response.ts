@@ -2,99 +2,130 @@ import { err, ok, Redacted, type Result } from '@token-broker/foundation';
 import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import type { IssuedToken, ProviderFailure } from '../../../app/ports/provider.js';
 
+/** Longer tokens fit into no HTTP header, and not into the messages that carry them. */
+const MAX_TOKEN_CHARACTERS = 64 * 1024;
+const MAX_SCOPE_CHARACTERS = 16 * 1024;
+
+/** RFC 6750 §2.1, and a little more: what is not visible ASCII would be an injection into a header. */
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+/** RFC 6749 §3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/** Odd, but usable. */
+export type Oddity = 'no-expires-in' | 'lifetime-clamped' | 'narrower-scope';
+
 export interface ReadTokenOptions {
   readonly source: Pick<OAuth2SourceConfiguration, 'defaultLifetimeMs' | 'maxLifetimeMs' | 'acceptNarrowerScope'>;
   /** What was asked for. */
   readonly scopes: readonly string[];
+  /** Makes a text of the identity provider fit for the log. */
   readonly detail: (text: string) => string;
-  /** Something is odd but usable. */
-  readonly warn: (what: 'no-expires-in' | 'lifetime-clamped' | 'narrower-scope') => void;
+  readonly warn: (what: Oddity) => void;
 }
 
 /**
  * Reads the body of a successful token response (RFC 6749 §5.1) strictly. The OAuth library checks its form; what it lets
- * through, and what would harm those whom the token is handed to, is checked here.
+ * through or changes, and what would harm those whom the token is handed to, is checked here.
  */
-export function readToken(body: unknown, options: ReadTokenOptions): Result<IssuedToken, ProviderFailure> {
-  if (!isObject(body)) return protocol('the reply is not a JSON object');
-  const accessToken = body['access_token'];
-  // RFC 6750 §2.1: what does not fit a header would be an injection into one.
-  if (typeof accessToken !== 'string' || accessToken === '') return protocol('the reply has no access_token');
-  if (!/^[\x21-\x7e]+$/.test(accessToken))
-    return protocol('the access_token holds characters that no header may carry');
+export function readToken(text: string, options: ReadTokenOptions): Result<IssuedToken, ProviderFailure> {
+  const body = parseObject(text);
+  const refuse = (problem: string): Result<never, ProviderFailure> =>
+    err({
+      code: 'IDP_PROTOCOL',
+      message: `the identity provider's reply is refused: ${problem}`,
+      detail: options.detail(body === undefined ? `${problem}: ${text}` : `${problem}; ${shapeOf(body)}`),
+    });
+  if (body === undefined) return refuse('it is not a JSON object');
 
-  const tokenType = body['token_type'];
-  if (typeof tokenType !== 'string') return protocol('the reply has no token_type');
+  const { access_token: accessToken, token_type: tokenType } = body;
+  if (accessToken === undefined) return refuse('it has no access_token');
+  if (typeof accessToken !== 'string') return refuse('access_token is not a string');
+  if (!VISIBLE_ASCII.test(accessToken)) {
+    return refuse('access_token is empty or holds characters other than visible ASCII');
+  }
+  if (accessToken.length > MAX_TOKEN_CHARACTERS) {
+    return refuse(`access_token is longer than ${String(MAX_TOKEN_CHARACTERS)} characters`);
+  }
+  if (typeof tokenType !== 'string') return refuse('it has no token_type');
   if (tokenType.toLowerCase() === 'dpop' || isSenderConstrained(accessToken)) {
-    return protocol(
-      'the token is bound to a key of the broker (DPoP or mTLS): it is useless to anybody else. Turn binding off for this client',
+    return refuse(
+      'the token is sender-constrained (DPoP or mutual TLS), and useless to another holder; have the client issued bearer tokens',
     );
   }
-  if (tokenType.toLowerCase() !== 'bearer')
-    return protocol(`the token_type "${options.detail(tokenType).slice(0, 40)}" is not Bearer`);
+  if (tokenType.toLowerCase() !== 'bearer') return refuse('token_type is not Bearer');
 
-  const life = readLife(body['expires_in'], options);
-  if (life === undefined) return protocol('expires_in is not a positive number of seconds');
-  const scope = readScope(body['scope'], options);
-  if (!scope.ok) return scope;
+  const lifeMs = readLifeMs(body['expires_in'], options);
+  if (lifeMs === undefined) return refuse('expires_in is not a positive number of seconds');
+
+  const granted = readScopes(body['scope']);
+  if (granted === 'malformed') return refuse('scope is not a list of scopes');
+  if (granted !== undefined && options.scopes.length > 0) {
+    const asked = new Set(options.scopes);
+    const wider = granted.filter((scope) => !asked.has(scope));
+    if (wider.length > 0) return refuse('the token has scopes that were not asked for');
+    const missing = options.scopes.filter((scope) => !granted.includes(scope));
+    if (missing.length > 0 && !options.source.acceptNarrowerScope) return err(narrowerScope(missing, options.detail));
+    if (missing.length > 0) options.warn('narrower-scope');
+  }
   return ok({
     accessToken: new Redacted(accessToken),
     tokenType: 'Bearer',
-    ...(scope.value === undefined ? {} : { scope: scope.value }),
-    lifeMs: life,
+    ...(granted === undefined ? {} : { scope: granted.join(' ') }),
+    lifeMs,
   });
 }
 
-function protocol(message: string): Result<never, ProviderFailure> {
-  return err({ code: 'IDP_PROTOCOL', message, detail: message });
+/** The JSON object that a text holds, if it does. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function readLife(value: unknown, { source, warn }: ReadTokenOptions): number | undefined {
-  if (value === undefined || value === null) {
+function readLifeMs(value: unknown, { source, warn }: ReadTokenOptions): number | undefined {
+  if (value === undefined) {
     warn('no-expires-in');
     return source.defaultLifetimeMs;
   }
   const seconds = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds <= 0) return undefined;
-  const lifeMs = seconds * 1_000;
-  if (lifeMs <= source.maxLifetimeMs) return Math.floor(lifeMs);
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return undefined;
+  const lifeMs = Math.floor(seconds * 1_000);
+  if (lifeMs <= 0) return undefined;
+  if (lifeMs <= source.maxLifetimeMs) return lifeMs;
   warn('lifetime-clamped');
   return source.maxLifetimeMs;
 }
 
 /** An absent scope means "as asked" (RFC 6749 §5.1). */
-function readScope(value: unknown, options: ReadTokenOptions): Result<string | undefined, ProviderFailure> {
-  if (value === undefined || value === null) return ok(undefined);
-  if (typeof value !== 'string') return protocol('the scope is not a string');
-  const granted = value.split(' ').filter((scope) => scope !== '');
-  if (options.scopes.length === 0) return ok(granted.join(' '));
-  const wider = granted.find((scope) => !options.scopes.includes(scope));
-  if (wider !== undefined)
-    return protocol(`the token has a scope that was not asked for: "${options.detail(wider).slice(0, 80)}"`);
-  const missing = options.scopes.filter((scope) => !granted.includes(scope));
-  if (missing.length > 0) {
-    if (!options.source.acceptNarrowerScope) {
-      const message = `the identity provider did not grant the scope "${missing.join(' ')}" (acceptNarrowerScope takes less)`;
-      return err({ code: 'IDP_DENIED', message, detail: message });
-    }
-    options.warn('narrower-scope');
-  }
-  return ok(granted.join(' '));
+function readScopes(value: unknown): readonly string[] | undefined | 'malformed' {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value.length > MAX_SCOPE_CHARACTERS) return 'malformed';
+  const scopes = value.split(' ').filter((scope) => scope !== '');
+  return scopes.every((scope) => SCOPE.test(scope)) ? scopes : 'malformed';
+}
+
+function narrowerScope(missing: readonly string[], detail: (text: string) => string): ProviderFailure {
+  const message = `the identity provider did not grant the scope "${missing.join(' ')}" (acceptNarrowerScope takes less)`;
+  return { code: 'IDP_DENIED', message, detail: detail(message) };
 }
 
 /** A JWT with a confirmation claim (RFC 7800) is bound to a key, whatever its type says. */
 function isSenderConstrained(accessToken: string): boolean {
   const [, payload, signature, ...rest] = accessToken.split('.');
   if (payload === undefined || signature === undefined || rest.length > 0) return false;
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    if (!isObject(claims) || !isObject(claims['cnf'])) return false;
-    return 'jkt' in claims['cnf'] || 'x5t#S256' in claims['cnf'];
-  } catch {
-    return false;
-  }
+  const confirmation = parseObject(Buffer.from(payload, 'base64url').toString('utf8'))?.['cnf'];
+  return isObject(confirmation) && ('jkt' in confirmation || 'x5t#S256' in confirmation);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Which fields a reply has, without their values: one of them may be a token. */
+function shapeOf(body: Readonly<Record<string, unknown>>): string {
+  const fields = Object.entries(body).map(([name, value]) => `${name}: ${value === null ? 'null' : typeof value}`);
+  return `the reply has {${fields.join(', ')}}`;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
