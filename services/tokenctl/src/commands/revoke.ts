@@ -1,0 +1,144 @@
+import type { RevokeReply, Selector } from '@token-broker/protocol';
+import { Command } from 'commander';
+import { CommandFailure, toCommandFailure, usageFailure } from '../command-failure.js';
+import type { GlobalOptions } from '../connection-settings.js';
+import { EXIT, type ExitCode } from '../exit-codes.js';
+import { examples, type Invocation } from '../invocation.js';
+import { once, requireSlot, requireSource } from '../option-parsers.js';
+import { showWaiting } from '../output/progress.js';
+import { counted } from '../output/texts.js';
+import { describeSelector, renderRevocation } from '../output/revocation-page.js';
+import type { Door } from '../surroundings.js';
+
+const MAX_REASON_CHARACTERS = 500;
+
+interface RevokeOptions {
+  readonly source?: string;
+  readonly slot?: string;
+  readonly all?: true;
+  readonly dryRun?: true;
+  readonly yes?: true;
+  readonly wait?: true;
+  readonly reason?: string;
+  readonly failIfNothing?: true;
+}
+
+/** `revoke`: takes tokens back from every cache. */
+export function revokeCommand(invocation: Invocation): Command {
+  return new Command('revoke')
+    .summary('take tokens back from every broker and near cache')
+    .description(
+      'Revokes the tokens of a source, of one slot, or all of them. When it has returned, no broker answers with them any more; with --wait every connected near cache has confirmed too. Exactly one of --source, --slot and --all.',
+    )
+    .option('--source <name>', 'the tokens of this source', once)
+    .option('--slot <slot>', 'one token; `tokenctl list` shows the slots', once)
+    .option('--all', 'every token of every source')
+    .option('--dry-run', 'show what would go, change nothing')
+    .option('-y, --yes', 'do not ask')
+    .option('--wait', 'wait until every near cache has confirmed, at most --timeout')
+    .option('--reason <text>', 'for the audit trail', once)
+    .option('--fail-if-nothing', 'exit with 5 when nothing matched')
+    .addHelpText(
+      'after',
+      examples(
+        'tokenctl revoke --source payments-api --dry-run',
+        'tokenctl revoke --source payments-api --wait --timeout 30s --reason "leaked in a log"',
+        'tokenctl revoke --all --yes --wait --json',
+      ),
+    )
+    .action(async (options: RevokeOptions, command: Command) => {
+      const selector = selectorOf(options);
+      requireSensible(options);
+      const mustAsk = options.dryRun !== true && options.yes !== true;
+      if (mustAsk) requireSomebodyToAsk(invocation, command);
+      const exitCode = await invocation.throughDoor(command, async (door) => {
+        if (mustAsk && !(await isWanted(invocation, door, selector))) {
+          invocation.printer(command).note('Nothing was revoked.');
+          return EXIT.failed;
+        }
+        return run(invocation, command, door, selector, options);
+      });
+      invocation.exitCode = exitCode;
+    });
+}
+
+function selectorOf({ source, slot, all }: RevokeOptions): Selector {
+  const given = [source, slot, all].filter((value) => value !== undefined).length;
+  if (given !== 1)
+    throw usageFailure(
+      given === 0 ? 'it is not said what to revoke' : '--source, --slot and --all exclude each other',
+      'Give exactly one of --source NAME, --slot SLOT and --all.',
+    );
+  if (source !== undefined) return { source: requireSource(source) };
+  if (slot !== undefined) return { slot: requireSlot(slot) };
+  return { all: true };
+}
+
+function requireSensible({ dryRun, wait, reason }: RevokeOptions): void {
+  if (dryRun === true && wait === true)
+    throw usageFailure('--dry-run and --wait exclude each other', 'A dry run changes nothing to wait for.');
+  if (reason !== undefined && reason.length > MAX_REASON_CHARACTERS)
+    throw usageFailure('--reason is too long', `It may have ${String(MAX_REASON_CHARACTERS)} characters.`);
+}
+
+function requireSomebodyToAsk({ surroundings }: Invocation, command: Command): void {
+  if (surroundings.interactive && command.optsWithGlobals<GlobalOptions>().json !== true) return;
+  throw usageFailure(
+    'a revocation must be confirmed, and there is nobody to ask: this is no terminal, or --json was given',
+    'Look at it with --dry-run, then give --yes.',
+  );
+}
+
+/** Says what would go before it asks. */
+async function isWanted({ surroundings }: Invocation, door: Door, selector: Selector): Promise<boolean> {
+  const { slots, nearCaches } = await door.operator.revoke({ selector, dryRun: true });
+  const what = `${describeSelector(selector)}: ${counted(slots, 'token')}, ${counted(nearCaches, 'near cache')}`;
+  return surroundings.confirm(`Revoke ${what}?`);
+}
+
+async function run(
+  invocation: Invocation,
+  command: Command,
+  door: Door,
+  selector: Selector,
+  options: RevokeOptions,
+): Promise<ExitCode> {
+  const printer = invocation.printer(command);
+  const { timeout: timeoutMs } = command.optsWithGlobals<GlobalOptions>();
+  const isDry = options.dryRun === true;
+  const isWaiting = options.wait === true;
+  const stopShowing = isWaiting && !printer.isJson ? showWaiting(invocation.surroundings, timeoutMs) : undefined;
+  let reply: RevokeReply;
+  try {
+    reply = await door.operator.revoke({
+      selector,
+      ...(isDry ? { dryRun: true } : {}),
+      ...(isWaiting ? { wait: true, timeoutMs } : {}),
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+    });
+  } catch (error) {
+    throw isDry ? error : withDoubt(error);
+  } finally {
+    stopShowing?.();
+  }
+  printer.result(reply, (style) => renderRevocation(selector, reply, style));
+  return exitCodeOf(reply, options);
+}
+
+/** An answer that never came does not say that nothing happened. */
+function withDoubt(error: unknown): CommandFailure {
+  const { code, message, remedy, exitCode, details } = toCommandFailure(error);
+  const doubt: Readonly<Record<string, string>> = {
+    DEADLINE: 'The revocation may have happened or not. Revoke again with a longer --timeout: that is safe.',
+    NATS_UNAVAILABLE: 'The revocation may have happened or not. Revoke again: that is safe.',
+    BROKER_UNAVAILABLE: `${remedy} Until then take it that nothing was revoked; revoking again is safe.`,
+    STORE_UNAVAILABLE: `${remedy} Nothing is promised: take it that nothing was revoked, and revoke again.`,
+  };
+  return new CommandFailure({ code, message, remedy: doubt[code] ?? remedy }, exitCode, details);
+}
+
+function exitCodeOf(reply: RevokeReply, { failIfNothing }: RevokeOptions): ExitCode {
+  const isDone = reply.complete && reply.broadcast && (reply.receipts?.stragglers.length ?? 0) === 0;
+  if (!reply.dryRun && !isDone) return EXIT.failed;
+  return reply.slots === 0 && failIfNothing === true ? EXIT.nothing : EXIT.ok;
+}

@@ -1,0 +1,51 @@
+import { createTokenBroker } from '@token-broker/client';
+import { createOperator } from '@token-broker/client/operator';
+import type { Clock } from '@token-broker/foundation';
+import type { ConnectionSettings } from './connection-settings.js';
+import { connectNats, lostConnection } from './nats-connection.js';
+import type { Door } from './surroundings.js';
+
+/** Connects to NATS and speaks to the brokers through the client library. */
+export async function openDoor(settings: ConnectionSettings, clock: Clock): Promise<Door> {
+  const { caller, subjectPrefix, timeoutMs } = settings;
+  const connection = await connectNats(settings, clock);
+  const shared = {
+    connection,
+    caller,
+    requestTimeoutMs: timeoutMs,
+    clock,
+    ...(subjectPrefix === undefined ? {} : { subjectPrefix }),
+  };
+  let leaving = false;
+  // The driver gives up for good when credentials are withdrawn; a request would only notice at its deadline.
+  const lost = connection.closed().then((reason) => {
+    if (leaving) return new Promise<never>(() => undefined);
+    throw lostConnection(settings, reason);
+  });
+  lost.catch(() => undefined);
+  const whileConnected = <T>(work: Promise<T>): Promise<T> => Promise.race([work, lost]);
+  const operator = createOperator(shared);
+  return {
+    operator: {
+      revoke: (request) => whileConnected(operator.revoke(request)),
+      list: (request) => whileConnected(operator.list(request)),
+      status: () => whileConnected(operator.status()),
+      reload: () => whileConnected(operator.reload()),
+    },
+    async get(source, parameters, minTtlMs) {
+      // A near cache for one token: nothing is fetched again once it has been printed.
+      const broker = createTokenBroker({ ...shared, refetchOnRevoke: false });
+      try {
+        const wish = { timeoutMs, ...(minTtlMs === undefined ? {} : { minTtlMs }) };
+        return await whileConnected(broker.source(source, parameters).get(wish));
+      } finally {
+        await broker.close();
+      }
+    },
+    async close() {
+      leaving = true;
+      operator.close();
+      await connection.close();
+    },
+  };
+}

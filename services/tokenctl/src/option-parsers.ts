@@ -1,0 +1,61 @@
+import { parseDuration } from '@token-broker/foundation';
+import { isIdentifier, isSlot, LIMITS } from '@token-broker/protocol';
+import { InvalidArgumentError } from 'commander';
+import { usageFailure } from './command-failure.js';
+
+/** How long `--timeout` may be at most: what a broker holds a request for. */
+const MAX_TIMEOUT_MS = LIMITS.deadlineMs;
+const MAX_LIST_LIMIT = 1_000;
+
+/** A given value wins over an earlier one without a word, unless this refuses it. */
+export function once(value: string, previous: string | undefined): string {
+  if (previous !== undefined) throw new InvalidArgumentError('It is given twice.');
+  return value;
+}
+
+export function duration(text: string): number {
+  const parsed = parseDuration(text);
+  if (!parsed.ok) throw new InvalidArgumentError(`${parsed.error}.`);
+  return parsed.value;
+}
+
+export function timeout(text: string): number {
+  const ms = duration(text);
+  if (ms <= 0 || ms > MAX_TIMEOUT_MS) throw new InvalidArgumentError('It must be above 0 and at most 2m.');
+  return ms;
+}
+
+export function listLimit(text: string): number {
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_LIST_LIMIT)
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${String(MAX_LIST_LIMIT)}.`);
+  return limit;
+}
+
+/** @throws {CommandFailure} that does not repeat the text: it may be a token in the wrong place */
+export function requireSource(text: string): string {
+  if (isIdentifier(text)) return text;
+  const message = text === '' ? 'the source is empty' : text === '*' ? '"*" is no source' : 'that is no source';
+  throw usageFailure(message, 'Name one source of the configuration; `revoke --all` is for every one.');
+}
+
+/** @throws {CommandFailure} that does not repeat the text: it may be a token in the wrong place */
+export function requireSlot(text: string): string {
+  if (isSlot(text)) return text;
+  const message = text === '' ? 'the slot is empty' : 'that is no slot';
+  throw usageFailure(message, 'A slot has 22 characters; `tokenctl list` shows them. `revoke --all` is for every one.');
+}
+
+/** A secret on the command line is in the shell's history and in every list of processes, so it is refused. */
+export function refuseSecrets(args: readonly string[]): void {
+  if (args.some((arg) => /^(--password|--pass|--nkey|--seed)(=|$)/.test(arg)))
+    throw usageFailure(
+      'a password is not taken as an argument: everybody who can list processes would read it',
+      'Set TOKENCTL_PASSWORD, or give --password-file ("-" reads standard input).',
+    );
+  if (args.some((arg) => /^(--token|--access-token|--subject-token)(=|$)/.test(arg) || /eyJ[\w-]{8,}\./.test(arg)))
+    throw usageFailure(
+      'a token is not taken as an argument: everybody who can list processes would read it',
+      'Name the source (--source) or the slot (--slot) of the token; `tokenctl list` shows both. Consider it leaked: revoke it.',
+    );
+}
