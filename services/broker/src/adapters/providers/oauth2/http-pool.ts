@@ -1,0 +1,45 @@
+import { Agent, fetch } from 'undici';
+import type { HttpFetch } from './exchange.js';
+
+/** Connections of one source: its own trust, its own limits. */
+export interface HttpPool {
+  readonly fetch: HttpFetch;
+  /** Waits for the requests that are running. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a pool of connections by undici. It follows no redirect, since that would carry the client's secret to an address
+ * that nobody configured.
+ *
+ * @param ca PEM texts to trust instead of the system's
+ * @param timeoutMs the time that a connection may take to open; for all else the caller's signal is the deadline
+ */
+export function openHttpPool(ca: string | undefined, timeoutMs: number): HttpPool {
+  const agent = new Agent({
+    connect: { timeout: timeoutMs, ...(ca === undefined ? {} : { ca }) },
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // A kept connection that the far side has closed fails the next POST, and tokens are fetched minutes apart.
+    keepAliveTimeout: 4_000,
+    keepAliveMaxTimeout: 10_000,
+  });
+  return {
+    async fetch(url, { method, headers, body, signal }) {
+      const reply = await fetch(url, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+        signal,
+        redirect: 'manual',
+        dispatcher: agent,
+      });
+      return { status: reply.status, headers: new Headers([...reply.headers]), body: reply.body ?? noBody() };
+    },
+    close: () => agent.close(),
+  };
+}
+
+async function* noBody(): AsyncGenerator<Uint8Array> {
+  // Nothing to read.
+}

@@ -1,0 +1,96 @@
+import { err, ok, SingleFlight, type Clock, type Result } from '@token-broker/foundation';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
+import * as oauth from 'openid-client';
+import type { ProviderFailure } from '../../../app/ports/provider.js';
+import { Exchanges, type HttpFetch } from './exchange.js';
+import { libraryFetch } from './library-fetch.js';
+import { refusalOf, refusalOfExchange, refusalWithoutRequest, type RefusalContext } from './refusal.js';
+
+/** The metadata of an issuer is read again after this. */
+const LIFE_MS = 15 * 60 * 1_000;
+
+export interface ServerMetadataPorts {
+  readonly clock: Clock;
+  readonly fetch: HttpFetch;
+  readonly detail: (text: string) => string;
+}
+
+/**
+ * Where the token endpoint is: as configured, or as the issuer's metadata say (OpenID Discovery; where there is none,
+ * RFC 8414). Metadata are read when they are first needed and kept for 15 minutes. Calls at one moment share one
+ * discovery; its failure is theirs alone, and the next call tries again.
+ */
+export class ServerMetadataReader {
+  readonly #source: OAuth2SourceConfiguration;
+  readonly #ports: ServerMetadataPorts;
+  readonly #flight = new SingleFlight<Result<oauth.ServerMetadata, ProviderFailure>>();
+  #kept: { readonly server: oauth.ServerMetadata; readonly untilMs: number } | undefined;
+
+  constructor(source: OAuth2SourceConfiguration, ports: ServerMetadataPorts) {
+    this.#source = source;
+    this.#ports = ports;
+  }
+
+  /** Ends within the source's `timeoutMs`. */
+  async read(): Promise<Result<oauth.ServerMetadata, ProviderFailure>> {
+    const { endpoint } = this.#source;
+    if (endpoint.kind === 'token-endpoint') {
+      const { tokenEndpoint } = endpoint;
+      return ok({ issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint });
+    }
+    if (this.#kept !== undefined && this.#ports.clock.elapsedMs() < this.#kept.untilMs) return ok(this.#kept.server);
+    return this.#flight.join('', () => this.#discover(new URL(endpoint.issuer)));
+  }
+
+  /** The token endpoint does not behave like one: it may have moved. */
+  forget(): void {
+    this.#kept = undefined;
+  }
+
+  async #discover(issuer: URL): Promise<Result<oauth.ServerMetadata, ProviderFailure>> {
+    const { clock, fetch, detail } = this.#ports;
+    const exchanges = new Exchanges(fetch, clock, this.#source.timeoutMs);
+    const context: RefusalContext = { asked: 'discovery', wallMs: clock.wallMs(), detail };
+    try {
+      const server = await this.#request(issuer, exchanges);
+      const problem = this.#problemOf(server);
+      if (problem !== undefined) return err({ code: 'IDP_PROTOCOL', message: problem, detail: detail(problem) });
+      this.#kept = { server, untilMs: clock.elapsedMs() + LIFE_MS };
+      return ok(server);
+    } catch (error) {
+      if (exchanges.failure !== undefined) return err(refusalOfExchange(exchanges.failure, context));
+      if (exchanges.last !== undefined) return err(refusalOf(exchanges.last, error, context));
+      return err(refusalWithoutRequest(error, context));
+    } finally {
+      exchanges.close();
+    }
+  }
+
+  async #request(issuer: URL, exchanges: Exchanges): Promise<oauth.ServerMetadata> {
+    const discover = async (algorithm: 'oidc' | 'oauth2'): Promise<oauth.ServerMetadata> => {
+      const discovered = await oauth.discovery(issuer, this.#source.clientId, undefined, oauth.None(), {
+        algorithm,
+        [oauth.customFetch]: libraryFetch(exchanges),
+        // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated so that it stands out; the configuration allows it
+        execute: this.#source.allowInsecureHttp ? [oauth.allowInsecureRequests] : [],
+      });
+      return discovered.serverMetadata();
+    };
+    try {
+      return await discover('oidc');
+    } catch (error) {
+      if (exchanges.last?.status !== 404) throw error;
+      return discover('oauth2');
+    }
+  }
+
+  /** Found here rather than by the token request, so that unusable metadata are not kept. */
+  #problemOf({ token_endpoint: tokenEndpoint }: oauth.ServerMetadata): string | undefined {
+    if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) {
+      return "the issuer's metadata name no token endpoint";
+    }
+    const { protocol } = new URL(tokenEndpoint);
+    const isAllowed = protocol === 'https:' || (protocol === 'http:' && this.#source.allowInsecureHttp);
+    return isAllowed ? undefined : "the issuer's metadata name a token endpoint that is not https://";
+  }
+}
