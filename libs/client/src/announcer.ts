@@ -1,6 +1,7 @@
 import type { SourceEvents } from './handle.js';
 import { Listeners, type Unsubscribe } from './listeners.js';
 import type { ClientLogger } from './logger.js';
+import type { TokenOrder } from './near-cache/near-cache.js';
 import type { SlotState } from './near-cache/slot-state.js';
 import type { Token } from './token.js';
 
@@ -63,8 +64,8 @@ export class Announcer {
     });
   }
 
-  revoked({ source, slot, greatestEpoch, takenGeneration }: SlotState): void {
-    const identity = { source, slot, epoch: greatestEpoch, generation: takenGeneration };
+  revoked({ source, slot }: SlotState, { epoch, generation }: TokenOrder): void {
+    const identity = { source, slot, epoch, generation };
     this.#later(() => {
       this.#bySlot.get(slot)?.emit('revoked', identity);
       this.#everything.emit('revoked', identity);

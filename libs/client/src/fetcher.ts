@@ -100,7 +100,12 @@ export class Fetcher {
   async #request(state: SlotState, wish: FetchWish, timeoutMs: number, again: boolean): Promise<TokenReply> {
     const { requester, subjects, caller, listen } = this.#options;
     if (timeoutMs <= 0) throw new TokenBrokerError(failure('DEADLINE', 'no broker had a current token in time'));
-    listen(state);
+    if (this.#closing.signal.aborted) throw new TokenBrokerError(failure('CLOSED', 'the client is closed'));
+    try {
+      listen(state);
+    } catch {
+      throw new TokenBrokerError(failure('BROKER_UNAVAILABLE', 'the connection to NATS is closed'));
+    }
     const request = requestOf(state, wish, again);
     const body = Object.keys(request).length === 0 ? EMPTY : encode(request);
     this.counters.requests += 1;
@@ -119,7 +124,7 @@ export class Fetcher {
  * What a request has to say. Nothing, as a rule: a broker answers an empty body without parsing anything. What this
  * client knows of is told when the last answer did not have it, or the answer to this request was refused.
  */
-export function requestOf(state: SlotState, wish: FetchWish, again: boolean): GetRequest {
+function requestOf(state: SlotState, wish: FetchWish, again: boolean): GetRequest {
   const { partition } = state;
   const tellsPosition = partition !== undefined && (again || partition.heard > partition.repliedAsOf);
   const tellsGeneration = state.greatestGeneration > 0 && (again || state.greatestGeneration > state.takenGeneration);

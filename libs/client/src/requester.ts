@@ -37,6 +37,8 @@ export class Requester {
   #timerDueAtMs = Number.POSITIVE_INFINITY;
   #connected = true;
   #closed = false;
+  /** Set when no reply can come any more. */
+  #deaf: Failure | undefined;
 
   constructor(options: RequesterOptions) {
     this.#options = options;
@@ -44,6 +46,7 @@ export class Requester {
     this.#subscription = options.connection.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => {
         if (error === null) this.#settle(message.subject, message.data, message.headers?.code);
+        else this.#loseInbox();
       },
     });
   }
@@ -63,6 +66,10 @@ export class Requester {
     return new Promise((resolve, reject) => {
       if (this.#closed) {
         reject(new TokenBrokerError(failure('CLOSED', 'the client is closed')));
+        return;
+      }
+      if (this.#deaf !== undefined) {
+        reject(new TokenBrokerError(this.#deaf));
         return;
       }
       if (this.#pending.size >= MAX_PENDING_REQUESTS) {
@@ -136,6 +143,13 @@ export class Requester {
     }
     this.#pending.delete(token);
     pending.resolve(data);
+  }
+
+  /** The server has refused the subscription, and will not think again before the client is made anew. */
+  #loseInbox(): void {
+    const inbox = `${this.#prefix}*`;
+    this.#deaf = failure('FORBIDDEN', `the NATS server does not let this client listen to ${inbox}`);
+    for (const token of [...this.#pending.keys()]) this.#fail(token, this.#deaf);
   }
 
   #fail(token: string, cause: Failure): void {

@@ -30,6 +30,8 @@ const REPORT_EVERY_MS = 30_000;
 const RETRY_BACKOFF: BackoffPolicy = { firstMs: 500, maxMs: 5_000 };
 /** A slot that nobody has used for so long is forgotten; its handle works on, and begins anew. */
 const IDLE_MS = 900_000;
+/** How long one sync may take: long enough for a broker that answers thousands, short enough to try again in time. */
+const TICKS_PER_SYNC = 3;
 
 export interface SyncLoopOptions {
   readonly clock: Clock;
@@ -51,6 +53,7 @@ export class SyncLoop {
   readonly #options: SyncLoopOptions;
   #timer: Timer | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
+  #onlyInDoubt = true;
   #reportTimer: Timer | undefined;
   #reportedAtMs: number;
   #running = false;
@@ -69,10 +72,14 @@ export class SyncLoop {
     this.#startRun([]);
   }
 
-  /** A sync is due. What makes it due strikes many near caches at once, so it is spread over a tick. */
+  /** A sync is due, whatever is known. What makes it due strikes many near caches at once: it is spread over a tick. */
   due(): void {
-    const { random, cache } = this.#options;
-    this.#schedule(random.uniform() * cache.timing.tickMs, false);
+    this.#schedule(this.#options.random.uniform() * this.#options.cache.timing.tickMs, false);
+  }
+
+  /** A sync is due, spread over a tick, unless nothing is in doubt by then. */
+  suspected(): void {
+    this.#schedule(this.#options.random.uniform() * this.#options.cache.timing.tickMs, true);
   }
 
   /** A sync is due unless the gap closes by itself within its grace. */
@@ -92,17 +99,21 @@ export class SyncLoop {
   #schedule(delayMs: number, onlyInDoubt: boolean): void {
     if (this.#closed) return;
     if (this.#running) {
-      this.#dueAgain = true;
+      // One that leaves something in doubt is followed by another anyway.
+      if (!onlyInDoubt) this.#dueAgain = true;
       return;
     }
     const { clock } = this.#options;
     const dueAtMs = clock.elapsedMs() + delayMs;
+    this.#onlyInDoubt &&= onlyInDoubt;
     if (dueAtMs >= this.#timerDueAtMs) return;
     this.#timer?.cancel();
     this.#timerDueAtMs = dueAtMs;
     this.#timer = clock.startTimer(delayMs, () => {
       this.#timerDueAtMs = Number.POSITIVE_INFINITY;
-      if (!onlyInDoubt || this.#isInDoubt()) this.#startRun([]);
+      const runs = !this.#onlyInDoubt || this.#isInDoubt();
+      this.#onlyInDoubt = true;
+      if (runs) this.#startRun([]);
     });
   }
 
@@ -168,10 +179,11 @@ export class SyncLoop {
   }
 
   async #exchange(fields: Omit<SyncRequest, 'v' | 'instance'>): Promise<SyncReply> {
-    const { requester, subjects, caller, instance, requestTimeoutMs } = this.#options;
+    const { requester, subjects, caller, instance, cache, requestTimeoutMs } = this.#options;
+    const timeoutMs = Math.min(requestTimeoutMs, TICKS_PER_SYNC * cache.timing.tickMs);
     this.counters.syncs += 1;
     const body = encode({ v: 1, instance, ...fields } satisfies SyncRequest);
-    const data = await requester.request(subjects.sync(caller), body, requestTimeoutMs);
+    const data = await requester.request(subjects.sync(caller), body, timeoutMs);
     const reply = decode(syncReplyOrFailureSchema, data, LIMITS.replyBytes);
     if (!reply.ok) throw new TokenBrokerError(failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`));
     if ('error' in reply.value) throw new TokenBrokerError(failure(reply.value.error.code, reply.value.error.message));

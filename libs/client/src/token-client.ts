@@ -85,8 +85,8 @@ export class TokenClient {
         evicted: ({ source, slot }) => {
           events.slots.remove(source, slot);
         },
-        revoked(state, sweeping) {
-          announcer.revoked(state);
+        revoked(state, dead, sweeping) {
+          announcer.revoked(state, dead);
           if (options.refetchOnRevoke && !sweeping) refetcher.refetch(state);
         },
         refreshed: (state, token) => {
@@ -94,7 +94,7 @@ export class TokenClient {
         },
         doubted(cause) {
           if (cause === 'gap') sync.gapped();
-          else sync.due();
+          else sync.suspected();
         },
       },
     });
@@ -143,7 +143,7 @@ export class TokenClient {
       clock,
       cache,
       began() {
-        sync.due();
+        sync.suspected();
         announcer.suspect(cache.timing.maxStalenessMs);
       },
       ended: (suspectMs) => {

@@ -18,7 +18,7 @@ import {
 } from '@token-broker/protocol';
 import type { Delivery, FakeNats } from './fake-nats.js';
 
-export const TICK_MS = 1_000;
+const TICK_MS = 1_000;
 
 export interface FakeRecord {
   readonly source: string;
@@ -94,7 +94,7 @@ export class FakeBroker {
   }
 
   get redisMs(): number {
-    return this.#clock.elapsedMs() + this.redisAheadMs;
+    return Math.floor(this.#clock.elapsedMs()) + this.redisAheadMs;
   }
 
   partitionOf(slot: string): number {
@@ -202,7 +202,10 @@ export class FakeBroker {
         this.#reply(delivery, { v: 1, error: this.failure });
         return;
       }
-      const reply = this.tamper(this.#tokenReply(source, request, this.#clock.elapsedMs() - arrivedMs), request);
+      const reply = this.tamper(
+        this.#tokenReply(source, request, Math.floor(this.#clock.elapsedMs() - arrivedMs)),
+        request,
+      );
       if (reply !== undefined) this.#reply(delivery, reply);
     });
   }

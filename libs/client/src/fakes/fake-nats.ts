@@ -1,8 +1,8 @@
 import type { Clock } from '@token-broker/foundation';
 import type { NatsCallback, NatsConnectionLike, NatsMessageLike, NatsStatusLike } from '../nats-connection.js';
 
-/** What one connection does with a message: the test may lose, hold back or repeat it. */
-export type Meddling = (message: Delivery) => 'pass' | 'lose';
+/** What becomes of a message: it passes, is lost, or comes once after each of the delays, in ms. */
+export type Meddling = (message: Delivery) => 'pass' | 'lose' | readonly number[];
 
 export interface Delivery extends NatsMessageLike {
   readonly reply: string | undefined;
@@ -15,12 +15,12 @@ interface Subscription {
 
 /** A NATS server in memory: subjects with wildcards, one latency for all, no-responders. */
 export class FakeNats {
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly latencyMs: number;
   readonly #subscriptions = new Set<Subscription>();
 
   constructor(clock: Clock, latencyMs = 1) {
-    this.#clock = clock;
+    this.clock = clock;
     this.latencyMs = latencyMs;
   }
 
@@ -50,7 +50,7 @@ export class FakeNats {
   }
 
   #later(subscription: Subscription, delivery: Delivery): void {
-    this.#clock.startTimer(this.latencyMs, () => {
+    this.clock.startTimer(this.latencyMs, () => {
       if (this.#subscriptions.has(subscription)) subscription.callback(delivery);
     });
   }
@@ -66,6 +66,8 @@ export class FakeConnection implements NatsConnectionLike {
   incoming: Meddling = () => 'pass';
   outgoing: Meddling = () => 'pass';
   closed = false;
+  /** What every subscription is told instead of a message. */
+  refused: Error | null = null;
   readonly #nats: FakeNats;
   readonly #statuses: NatsStatusLike[] = [];
   #wake: () => void = () => undefined;
@@ -77,14 +79,18 @@ export class FakeConnection implements NatsConnectionLike {
   publish(subject: string, data: Uint8Array = new Uint8Array(0), options: { reply?: string } = {}): void {
     if (this.closed) throw new Error('CONNECTION_CLOSED');
     this.published.push({ subject, data, reply: options.reply });
-    if (this.outgoing({ subject, data, reply: options.reply }) === 'lose') return;
-    this.#nats.publish(subject, data, options.reply);
+    this.#meddle(this.outgoing({ subject, data, reply: options.reply }), () => {
+      this.#nats.publish(subject, data, options.reply);
+    });
   }
 
   subscribe(subject: string, { callback }: { callback: NatsCallback }): { unsubscribe: () => void } {
+    if (this.closed) throw new Error('CONNECTION_CLOSED');
     this.subscribed.push(subject);
     const unsubscribe = this.#nats.subscribe(subject, (delivery) => {
-      if (this.incoming(delivery) === 'pass') callback(null, delivery);
+      this.#meddle(this.incoming(delivery), () => {
+        callback(this.refused, delivery);
+      });
     });
     return {
       unsubscribe: () => {
@@ -128,6 +134,11 @@ export class FakeConnection implements NatsConnectionLike {
 
   isClosed(): boolean {
     return this.closed;
+  }
+
+  #meddle(fate: ReturnType<Meddling>, deliver: () => void): void {
+    if (fate === 'pass') deliver();
+    else if (fate !== 'lose') for (const delayMs of fate) this.#nats.clock.startTimer(delayMs, deliver);
   }
 }
 

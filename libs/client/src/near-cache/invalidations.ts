@@ -51,9 +51,11 @@ function dropAtOrBelow(
   nowMs: number,
 ): void {
   if (state.partition !== partition) return;
-  if (state.entry !== undefined && state.entry.generation <= floor) cache.drop(state, nowMs);
-  const { takenGeneration } = state;
-  if (takenGeneration === 0 || takenGeneration > floor || takenGeneration <= state.announcedGeneration) return;
-  state.announcedGeneration = takenGeneration;
-  cache.options.effects.revoked(state, sweeping);
+  // The last token counts even when it is not held any more: what was made with it may be in use.
+  const last = state.entry ?? { epoch: state.greatestEpoch, generation: state.takenGeneration };
+  if (last.generation === 0 || last.generation > floor) return;
+  cache.drop(state, nowMs);
+  if (last.generation <= state.announcedGeneration) return;
+  state.announcedGeneration = last.generation;
+  cache.options.effects.revoked(state, { epoch: last.epoch, generation: last.generation }, sweeping);
 }

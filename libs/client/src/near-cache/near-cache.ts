@@ -7,13 +7,21 @@ import { createSlotState, noticeGeneration, type Entry, type RequestParameters, 
 
 /** What a slot costs beside the characters of its token: objects, subscription, keys. */
 const SLOT_OVERHEAD_BYTES = 2_048;
+/** Slots that were pushed out, of which it is remembered how new a token they had: nobody may step back (G3). */
+const MAX_REMEMBERED = 20_000;
+
+/** Where a token stands among those of its slot. */
+export interface TokenOrder {
+  readonly epoch: number;
+  readonly generation: number;
+}
 
 /** What the near cache tells the rest of the client, after its state has changed. */
 export interface NearCacheEffects {
   /** A slot was pushed out, by the bounds or because nobody uses it. */
   evicted(state: SlotState): void;
   /** A token that was taken earlier is dead. `sweeping`: together with every other token. */
-  revoked(state: SlotState, sweeping: boolean): void;
+  revoked(state: SlotState, dead: TokenOrder, sweeping: boolean): void;
   /** A newer token has replaced an earlier one. */
   refreshed(state: SlotState, token: Token): void;
   /** Something may have been missed: a sync is due. */
@@ -48,6 +56,7 @@ export class NearCache {
   anchor: Anchor | undefined;
   readonly counters = { pushes: 0, invalidations: 0 };
   readonly #slots: BoundedMap<SlotState>;
+  readonly #remembered = new BoundedMap<TokenOrder>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
   readonly #partitions: PartitionState<SlotState>[] = [];
   #partitionCount = 0;
 
@@ -96,6 +105,8 @@ export class NearCache {
     const known = this.#slots.get(slot);
     if (known !== undefined) return known;
     const state = createSlotState(source, slot, parameters, this.options.clock.elapsedMs());
+    const remembered = this.#remembered.delete(slot);
+    if (remembered !== undefined) noticeGeneration(state, remembered.epoch, remembered.generation);
     this.#slots.set(slot, state);
     return state;
   }
@@ -136,7 +147,8 @@ export class NearCache {
       partition.hold(state, nowMs);
       return held.token;
     }
-    const succeeds = state.partition !== undefined;
+    const succeeds = state.wasTaken;
+    state.wasTaken = true;
     this.drop(state, nowMs);
     const token = createToken(arrival, clock);
     const entry: Entry = {
@@ -155,7 +167,6 @@ export class NearCache {
     };
     this.#schedule(entry, this.#refreshAtMs(entry));
     state.entry = entry;
-    state.partition = partition;
     partition.hold(state, nowMs);
     // Set again, since its bytes have changed; this may push others out, or the slot itself.
     this.#slots.set(state.slot, state);
@@ -226,6 +237,8 @@ export class NearCache {
 
   #detach(state: SlotState): void {
     state.attached = false;
+    if (state.greatestGeneration > 0)
+      this.#remembered.set(state.slot, { epoch: state.greatestEpoch, generation: state.greatestGeneration });
     this.drop(state, this.options.clock.elapsedMs());
     this.options.effects.evicted(state);
   }

@@ -4,7 +4,7 @@ import { applyChange } from './invalidations.js';
 import { anchored } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
-import type { SlotState } from './slot-state.js';
+import { noticeGeneration, type Entry, type SlotState } from './slot-state.js';
 
 /** What a sync request said was known. */
 export type Known = NonNullable<SyncRequest['known']>;
@@ -89,14 +89,21 @@ export function confirmHolds(cache: NearCache, asked: readonly SlotState[], repl
       cache.drop(state, nowMs);
       continue;
     }
-    const { accessToken, tokenType, scope, verified } = entry.token;
-    const { generation, expiresAtMs } = entry;
-    const { clock } = cache.options;
-    entry.token = createToken({ accessToken, tokenType, scope, verified, epoch, generation, expiresAtMs }, clock);
-    entry.epoch = epoch;
+    if (entry.epoch !== epoch) inEpoch(cache, state, entry, epoch);
     entry.asOf = Math.max(entry.asOf, reply.vseqs[partition.index] ?? 0);
     partition.unconfirmed.delete(state);
   }
+}
+
+/** A token that outlived its epoch goes on under the new one: reports of it must name that. */
+function inEpoch(cache: NearCache, state: SlotState, entry: Entry, epoch: number): void {
+  const { accessToken, tokenType, scope, verified } = entry.token;
+  const { generation, expiresAtMs } = entry;
+  const content = { accessToken, tokenType, scope, verified, epoch, generation, expiresAtMs };
+  entry.token = createToken(content, cache.options.clock);
+  entry.epoch = epoch;
+  noticeGeneration(state, epoch, generation);
+  state.takenGeneration = generation;
 }
 
 /**

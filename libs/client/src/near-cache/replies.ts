@@ -41,6 +41,8 @@ export function takeReply(
   const writtenAtMs = sentAtMs + Math.min(reply.heldMs, Math.max(0, nowMs - sentAtMs));
   const expiresAtMs = writtenAtMs + reply.expiresInMs;
   const partition = cache.partition(reply.partition);
+  // Also that of a refused reply: it says of whose invalidations the next request has to tell.
+  state.partition = partition;
   const why = refusalOf(state, partition, reply);
   if (why !== undefined) return { kind: 'refused', why };
   if (expiresAtMs - nowMs < leastLifetimeMs(reply.lifeMs, timing.minLifetimeMs))

@@ -55,6 +55,8 @@ export interface SlotState {
   readonly slot: string;
   readonly parameters: RequestParameters;
   entry: Entry | undefined;
+  /** A token of it was taken at some time. */
+  wasTaken: boolean;
   /** `undefined` until a reply has named it. */
   partition: PartitionState<SlotState> | undefined;
   channel: ChannelKey | undefined;
@@ -79,6 +81,7 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     slot,
     parameters,
     entry: undefined,
+    wasTaken: false,
     partition: undefined,
     channel: undefined,
     anchor: undefined,
