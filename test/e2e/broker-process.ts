@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url';
+import { eventually, startProgram, type Program } from '@token-broker/testing';
+
+const MAIN = fileURLToPath(new URL('../../services/broker/dist/main.js', import.meta.url));
+
+/** A broker as it is deployed: a process of its own. */
+export interface BrokerProcess {
+  readonly program: Program;
+  /** Where `/metrics`, `/livez` and `/readyz` are. */
+  readonly url: string;
+}
+
+export function runBroker(configurationPath: string): Program {
+  return startProgram(MAIN, { args: ['--config', configurationPath] });
+}
+
+/** Starts a broker and waits until it is ready to serve. */
+export async function startBrokerProcess(configurationPath: string): Promise<BrokerProcess> {
+  const program = runBroker(configurationPath);
+  const line = await program.waitForLine(/"msg":"http: listening"/, 15_000);
+  const { address } = JSON.parse(line) as { address: string };
+  const url = `http://${address}`;
+  await eventually(async () => (await fetch(`${url}/readyz`)).status === 200, {
+    what: 'the broker to be ready',
+    withinMs: 15_000,
+  });
+  return { program, url };
+}
