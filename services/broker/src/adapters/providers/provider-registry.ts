@@ -11,6 +11,7 @@ export interface ProviderPorts {
 /** Makes the provider that a source names. The only place that knows all kinds; it loads only those that are used. */
 export function createProvider(source: SourceConfiguration, ports: ProviderPorts): Provider {
   switch (source.provider) {
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- the first of several kinds
     case 'oauth2':
       return createLoadedProvider(async () => {
         const { createOAuth2Provider } = await import('./oauth2/oauth2-provider.js');

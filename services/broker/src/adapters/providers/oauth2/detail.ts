@@ -3,9 +3,9 @@ import type { Redacted } from '@token-broker/foundation';
 const MAX_CHARACTERS = 300;
 const SHOWN = '<redacted>';
 
-/** The values of fields that hold secrets, in JSON and in forms. */
+/** The values of fields that hold secrets: in JSON, also in JSON within JSON, and in forms. */
 const SECRET_FIELD =
-  /("?(?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion|password)"?\s*[:=]\s*"?)[^"&,\s}]+/gi;
+  /((?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion|password)(?:[\\"'\s]|%5c|%2[27])*(?:[:=]|%3[ad])(?:[\\"'\s]|%5c|%2[27])*)[^\\"'&,\s}]+/gi;
 
 /** A JWT, whole or cut. */
 const JWT = /\beyJ[A-Za-z0-9_.~+/=-]*/g;

@@ -24,6 +24,7 @@ export function openHttpPool(ca: string | undefined, timeoutMs: number): HttpPoo
     keepAliveTimeout: 4_000,
     keepAliveMaxTimeout: 10_000,
   });
+  let closed: Promise<void> | undefined;
   return {
     async fetch(url, { method, headers, body, signal }) {
       const reply = await fetch(url, {
@@ -36,7 +37,7 @@ export function openHttpPool(ca: string | undefined, timeoutMs: number): HttpPoo
       });
       return { status: reply.status, headers: new Headers([...reply.headers]), body: reply.body ?? noBody() };
     },
-    close: () => agent.close(),
+    close: () => (closed ??= agent.close()),
   };
 }
 
