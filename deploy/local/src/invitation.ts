@@ -2,22 +2,22 @@ import { join } from 'node:path';
 import type { Report } from './report.js';
 import { writePrivately } from './secrets.js';
 import type { Stack } from './stack.js';
+import { tokenctlProgram } from './tokenctl-run.js';
 
 const TRAFFIC_EVERY_MS = 1_000;
 
 /** Leaves the system running with a little traffic, and says what can be tried. */
 export async function invite(stack: Stack, report: Report): Promise<void> {
-  const lines = Object.entries(stack.operatorEnvironment).map(([name, value]) => `export ${name}=${quoted(value)}`);
-  await writePrivately(stack.directory, { 'operator/tokenctl.env': `${lines.join('\n')}\n` });
+  await writePrivately(stack.directory, { 'operator/tokenctl': wrapperOf(stack.operatorEnvironment) });
   await Promise.all(stack.services.map((service) => service.ask('traffic', { everyMs: TRAFFIC_EVERY_MS })));
 
   report.say();
-  report.say('The system stays up; each service calls once a second. In another terminal, in this folder:');
+  report.say('The system stays up; each service calls once a second. In another terminal:');
   report.say();
-  report.say(`  . ${join(stack.directory, 'operator', 'tokenctl.env')}`);
-  report.say('  npx tokenctl status');
-  report.say('  npx tokenctl list');
-  report.say('  npx tokenctl revoke --source payments-api --wait');
+  report.say(`  alias tokenctl='sh ${join(stack.directory, 'operator', 'tokenctl')}'`);
+  report.say('  tokenctl status');
+  report.say('  tokenctl list');
+  report.say('  tokenctl revoke --source payments-api --wait');
   report.say();
   report.say('Metrics of the brokers, and the OpenID provider’s own counter:');
   report.say();
@@ -27,6 +27,16 @@ export async function invite(stack: Stack, report: Report): Promise<void> {
   report.say(`The brokers’ configuration: ${join(stack.directory, 'broker', 'broker.yaml')}`);
   report.say();
   report.say('Ctrl-C stops everything.');
+}
+
+/** A shell script, so that one line makes `tokenctl` speak for the operator of this system, wherever it is typed. */
+function wrapperOf(environment: Readonly<Record<string, string>>): string {
+  return [
+    '#!/bin/sh',
+    ...Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`),
+    `exec ${quoted(process.execPath)} ${quoted(tokenctlProgram())} "$@"`,
+    '',
+  ].join('\n');
 }
 
 function quoted(value: string): string {

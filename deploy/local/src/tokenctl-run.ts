@@ -8,6 +8,11 @@ import type { ProcessGuard } from './process-guard.js';
 
 const LIMIT_MS = 20_000;
 
+/** The file of the program. */
+export function tokenctlProgram(): string {
+  return fileURLToPath(new URL('./main.js', import.meta.resolve('@token-broker/tokenctl')));
+}
+
 /** The command of the scenario, as a person would type it. */
 export const REVOKE_ARGUMENTS = ['revoke', '--source', PAYMENTS, '--wait', '--yes', '--json'] as const;
 
@@ -32,7 +37,7 @@ export async function runRevocation(
   const lines: string[] = [];
   const process = startLocalProcess({
     name: 'tokenctl',
-    path: fileURLToPath(new URL('./main.js', import.meta.resolve('@token-broker/tokenctl'))),
+    path: tokenctlProgram(),
     args: REVOKE_ARGUMENTS,
     env,
     guard,
