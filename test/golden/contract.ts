@@ -26,6 +26,19 @@ export const messages: ReadonlyMap<string, protocol.MessageSchema> = new Map(
   [...schemas].filter(([name]) => !PARTS.includes(name)),
 );
 
+interface Shaped {
+  readonly shape?: Readonly<Record<string, unknown>>;
+  readonly options?: readonly Shaped[];
+}
+
+/** The names of a message's fields; of a message with variants, those of all of them. None for a mere choice. */
+export function fieldsOf(schema: protocol.MessageSchema): string[] {
+  const { shape, options } = schema as Shaped;
+  if (shape !== undefined) return Object.keys(shape);
+  const isMessage = 'discriminator' in schema.def;
+  return isMessage ? [...new Set((options ?? []).flatMap((option) => Object.keys(option.shape ?? {})))] : [];
+}
+
 export interface GoldenFile {
   /** Without `.json`. */
   readonly name: string;

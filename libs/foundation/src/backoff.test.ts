@@ -28,6 +28,10 @@ describe('backoffMs', () => {
     );
   });
 
+  it('is no pause where the first is none, also after more failures than a number can double', () => {
+    expect(backoffMs({ firstMs: 0, maxMs: 10 }, 5_000, 0.5)).toBe(0);
+  });
+
   it('spreads those who failed at the same time', () => {
     expect(backoffMs(POLICY, 3, 0.999)).toBeGreaterThan(backoffMs(POLICY, 3, 0.1) + 800);
   });
