@@ -2,17 +2,42 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests run the source of every package: the custom export condition wins over `dist`. */
 const conditions = ['token-broker:source', 'module', 'node', 'development|production'];
+const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
+const exclude = ['**/node_modules/**', '**/dist/**'];
 
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: conditions } },
+  ...resolution,
   test: {
-    include: ['{libs,services}/*/src/**/*.test.ts', 'deploy/local/src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**'],
-    // Real servers run beside the tests: more workers than this only make them wait for each other.
-    maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['default'],
+    // Real servers run beside the tests: more workers than this only make them wait for each other.
+    maxWorkers: 2,
+    projects: [
+      {
+        ...resolution,
+        test: {
+          name: 'behaviour',
+          include: ['{libs,services}/*/src/**/*.test.ts', 'deploy/local/src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: [...exclude, 'test/timing/**'],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // What is timed runs when everything else has ended, one file at a time.
+        ...resolution,
+        test: {
+          name: 'timing',
+          include: ['test/timing/**/*.test.ts'],
+          exclude,
+          testTimeout: 90_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });
