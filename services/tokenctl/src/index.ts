@@ -1,3 +1,2 @@
-export { runTokenctl } from './program.js';
-export type { Door, Output, Surroundings } from './surroundings.js';
-export type { ConnectionSettings, NatsLogin } from './connection-settings.js';
+/** `tokenctl` is a program, `main.js` beside this entrance, and offers nothing to import. */
+export {};

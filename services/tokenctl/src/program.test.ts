@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { systemRandom } from '@token-broker/foundation';
 import type { SourceOptions, Token } from '@token-broker/client';
 import {
@@ -512,5 +513,21 @@ describe('reload', () => {
     expect(outcome.stderr).toContain('broker.yaml:3:1 sources: is missing\nerror: the broker refused');
     const json = await run(['reload', '--json'], { reload });
     expect(errorOf(json)).toMatchObject({ code: 'CONFIGURATION', problems: reload.problems });
+  });
+});
+
+describe('docs/tokenctl.md', () => {
+  it('names every command and every option', async () => {
+    const page = await readFile(new URL('../../../docs/tokenctl.md', import.meta.url), 'utf8');
+    const help = (await run(['--help'])).stdout;
+    const commands = [
+      ...help.slice(help.indexOf('Commands:'), help.indexOf('Exit codes:')).matchAll(/^ {2}([a-z-]+) .*/gm),
+    ].map(([, name]) => name);
+    expect(commands).toContain('nats-permissions');
+    const helps = await Promise.all(commands.map(async (name = '') => (await run([name, '--help'])).stdout));
+    const options = new Set(helps.join('').match(/(?<=^ {2}(-\w, )?)--[a-z-]+/gm));
+    expect(options.size).toBeGreaterThan(20);
+    for (const name of commands.filter((name) => name !== 'help')) expect(page).toContain(`\n## ${name ?? ''}\n`);
+    for (const option of options) if (!/^--(help|version)$/.test(option)) expect(page).toContain(option);
   });
 });

@@ -32,7 +32,7 @@ export function listCommand(invocation: Invocation): Command {
     });
 }
 
-export function renderList({ slots }: ListReply): string {
+function renderList({ slots }: ListReply): string {
   if (slots.length === 0) return 'No token is held.\n';
   const rows = slots.map(({ source, slot, generation, expiresInMs }) => [
     source,
