@@ -104,7 +104,9 @@ export class Exchanges {
     if (signal.aborted) return this.#expiry;
     const { status, headers, body } = await this.#fetch(url, { ...request, signal });
     if (status >= 300 && status < 400) {
-      throw new ExchangeError('redirect', `status ${String(status)}, location: ${headers.get('location') ?? 'none'}`);
+      // Without its query, which may repeat what was sent.
+      const location = headers.get('location')?.split(/[?#]/, 1)[0] ?? 'none';
+      throw new ExchangeError('redirect', `status ${String(status)}, location: ${location}`);
     }
     return { status, headers, text: await readBounded(body) };
   }
@@ -118,7 +120,8 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
     if (bytes > MAX_REPLY_BYTES) throw new ExchangeError('too-large', `more than ${String(MAX_REPLY_BYTES)} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  // Unlike `toString`, this takes a byte order mark away.
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }
 
 /** undici says "fetch failed" and keeps the reason in a chain of causes; several addresses fail as one aggregate. */

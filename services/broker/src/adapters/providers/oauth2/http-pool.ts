@@ -1,4 +1,4 @@
-import { Agent, fetch } from 'undici';
+import { Agent, fetch, type Dispatcher } from 'undici';
 import type { HttpFetch } from './exchange.js';
 
 /** Connections of one source: its own trust, its own limits. */
@@ -33,12 +33,22 @@ export function openHttpPool(ca: string | undefined, timeoutMs: number): HttpPoo
         ...(body === undefined ? {} : { body }),
         signal,
         redirect: 'manual',
-        dispatcher: agent,
+        dispatcher: sendingOnce(agent),
       });
       return { status: reply.status, headers: new Headers([...reply.headers]), body: reply.body ?? noBody() };
     },
     close: () => (closed ??= agent.close()),
   };
+}
+
+/** By the Fetch Standard a request is sent again after a 421; a token request is sent once. */
+function sendingOnce(agent: Agent): Dispatcher {
+  let isSent = false;
+  return agent.compose((dispatch) => (options, handler) => {
+    if (isSent) throw new Error('the identity provider does not serve this host (status 421)');
+    isSent = true;
+    return dispatch(options, handler);
+  });
 }
 
 async function* noBody(): AsyncGenerator<Uint8Array> {

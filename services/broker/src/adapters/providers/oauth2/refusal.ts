@@ -1,7 +1,7 @@
 import type { ProviderFailure } from '../../../app/ports/provider.js';
 import type { Exchange, ExchangeError } from './exchange.js';
 import { parseRetryAfter } from './retry-after.js';
-import { parseObject } from './token-response.js';
+import { parseObject, shapeOf } from './token-response.js';
 
 /** OAuth errors (RFC 6749 §4.1.2.1) that say: not now, rather than: not you. */
 const TEMPORARY: ReadonlySet<string> = new Set(['temporarily_unavailable', 'server_error']);
@@ -28,7 +28,7 @@ export function refusalOf(reply: Exchange, objection: unknown, context: RefusalC
   const { asked, wallMs, detail } = context;
   const status = `status ${String(reply.status)}`;
   const oauthError = oauthErrorIn(reply);
-  const said = detail(`${asked}: ${status}, ${oauthError ?? messageOf(objection)}: ${reply.text}`);
+  const said = detail(`${asked}: ${status}, ${oauthError ?? messageOf(objection)}: ${readable(reply)}`);
   const retryAfterMs = parseRetryAfter(reply.headers, wallMs);
   const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
 
@@ -80,6 +80,12 @@ export function oauthErrorIn({ status, text, headers }: Exchange): string | unde
   if (typeof error === 'string' && error !== '') return error;
   if (status < 400) return undefined;
   return /\berror="([^"]+)"/i.exec(headers.get('www-authenticate') ?? '')?.[1];
+}
+
+/** A reply that reports success may hold a token, in whatever form: of its fields only the names are told. */
+function readable({ status, text }: Exchange): string {
+  const body = status < 300 ? parseObject(text) : undefined;
+  return body === undefined ? text : shapeOf(body);
 }
 
 function denial(oauthError: string | undefined, status: string): string {

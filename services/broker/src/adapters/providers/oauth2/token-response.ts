@@ -37,7 +37,9 @@ export function readToken(text: string, options: ReadTokenOptions): Result<Issue
     });
   if (body === undefined) return refuse('it is not a JSON object');
 
-  const { access_token: accessToken, token_type: tokenType } = body;
+  const { access_token: accessToken, token_type: tokenType, error } = body;
+  // Some providers spell out that there is none.
+  if (error !== undefined && error !== null && error !== '') return refuse('it holds an error');
   if (accessToken === undefined) return refuse('it has no access_token');
   if (typeof accessToken !== 'string') return refuse('access_token is not a string');
   if (!VISIBLE_ASCII.test(accessToken)) {
@@ -117,11 +119,11 @@ function isSenderConstrained(accessToken: string): boolean {
   const [, payload, signature, ...rest] = accessToken.split('.');
   if (payload === undefined || signature === undefined || rest.length > 0) return false;
   const confirmation = parseObject(Buffer.from(payload, 'base64url').toString('utf8'))?.['cnf'];
-  return isObject(confirmation) && ('jkt' in confirmation || 'x5t#S256' in confirmation);
+  return isObject(confirmation) && Object.keys(confirmation).length > 0;
 }
 
 /** Which fields a reply has, without their values: one of them may be a token. */
-function shapeOf(body: Readonly<Record<string, unknown>>): string {
+export function shapeOf(body: Readonly<Record<string, unknown>>): string {
   const fields = Object.entries(body).map(([name, value]) => `${name}: ${value === null ? 'null' : typeof value}`);
   return `the reply has {${fields.join(', ')}}`;
 }
