@@ -280,7 +280,9 @@ describe('discovery', () => {
       return request.path === oidc ? metadataOf(request, index === 0 ? more : {}) : { body: TOKEN };
     });
     const provider = providerOf(of(idp.issuer), new VirtualClock());
-    expect(await provider.fetch(ANY)).toMatchObject({ ok: false, error: { code: 'IDP_PROTOCOL' } });
+    const refused = await provider.fetch(ANY);
+    expect(refused).toMatchObject({ ok: false, error: { code: 'IDP_PROTOCOL' } });
+    expect(!refused.ok && refused.error.message).toContain("issuer's metadata");
     expect(await provider.fetch(ANY)).toMatchObject({ ok: true });
     expect(pathsOf(idp)).toEqual([oidc, oidc, '/oauth/token']);
   });
