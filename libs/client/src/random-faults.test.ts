@@ -6,7 +6,7 @@ import { accessTokenOf } from './fakes/fake-broker.js';
 import type { Delivery } from './fakes/fake-nats.js';
 import type { Token } from './token.js';
 
-const SEEDS = 150;
+const SEEDS = 25;
 const STEPS = 400;
 const STEP_MS = 100;
 const MAX_STALENESS_MS = 8_000;
@@ -34,6 +34,7 @@ async function walk(
   let served = 0;
   let dead = 0;
   let troubled = false;
+  const wrong: string[] = [];
 
   const fate = ({ subject }: Delivery): 'pass' | 'lose' | readonly number[] => {
     if (!troubled) return 'pass';
@@ -59,15 +60,13 @@ async function walk(
     served += 1;
     const diedMs = diedAtMs.get(token.accessToken);
     if (diedMs !== undefined) dead += 1;
-    expect(
-      clock.elapsedMs() - (diedMs ?? clock.elapsedMs()),
-      `${String(random)}: dead for so long`,
-    ).toBeLessThanOrEqual(MAX_STALENESS_MS);
+    const deadMs = clock.elapsedMs() - (diedMs ?? clock.elapsedMs());
+    if (deadMs > MAX_STALENESS_MS) wrong.push(`${slot} served ${String(deadMs)} ms after its death`);
     const before = newest.get(slot);
     const isOlder =
       before !== undefined &&
       (token.epoch < before.epoch || (token.epoch === before.epoch && token.generation < before.generation));
-    expect(isOlder, `${String(random)}: stepped back`).toBe(false);
+    if (isOlder) wrong.push(`${slot} stepped back to ${String(token.epoch)}/${String(token.generation)}`);
     newest.set(slot, token);
   };
   const kill = (slot: string): void => {
@@ -106,20 +105,16 @@ async function walk(
   }
 
   troubled = false;
-  await clock.advance(12_000);
-  const after = await Promise.all(handles.map((each) => settled(clock, each.get())));
+  // Longer than a request whose reply was lost is waited for.
+  await clock.advance(20_000);
+  const after = await bed.during(Promise.all(handles.map((each) => each.get())));
+  expect(wrong, String(random)).toEqual([]);
   for (const token of after)
     expect(diedAtMs.has(token.accessToken), `${String(random)}: dead after the faults`).toBe(false);
   expect(broker.stats().suspect, `${String(random)}: suspect after the faults`).toBe(false);
   const { pushes } = broker.stats();
   await bed.close();
   return { served, dead, pushes };
-}
-
-async function settled<T>(clock: VirtualClock, work: Promise<T>): Promise<T> {
-  work.catch(() => undefined);
-  await clock.advance(3_000);
-  return work;
 }
 
 describe('a client among random faults', () => {

@@ -152,8 +152,8 @@ export class SyncLoop {
     const [first = [], ...rest] = chunksOf(report);
     const reply = await this.#exchange({ ...(known === undefined ? {} : { known }), ...holdsOf(first) });
     applySync(cache, reply, known, sentAtMs, clock.elapsedMs());
-    this.#options.synced();
     await this.#verify();
+    this.#options.synced();
     for (const chunk of rest) await this.#exchange(holdsOf(chunk));
   }
 

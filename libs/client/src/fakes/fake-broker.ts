@@ -170,6 +170,7 @@ export class FakeBroker {
     for (const index of this.epochs.keys()) {
       this.epochs[index] = (this.epochs[index] ?? 0) + 1;
       this.vseqs[index] = 0;
+      this.logFrom[index] = 0;
     }
     if (!keep) this.records.clear();
   }
