@@ -25,3 +25,4 @@ export type { FailureReply, RecordedTokenRequest, TokenEndpointCounts } from './
 export { startProgram, type Program, type ProgramExit, type ProgramOptions } from './processes.js';
 export { SeededRandom } from './seeded-random.js';
 export { VirtualClock } from './virtual-clock.js';
+export { startSentinel, type SentinelOptions } from './servers/redis-sentinel.js';

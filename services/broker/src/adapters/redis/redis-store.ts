@@ -1,5 +1,6 @@
 import type { Clock } from '@token-broker/foundation';
 import { isErrorCode } from '@token-broker/protocol';
+import { Cluster } from 'ioredis';
 import {
   StoreError,
   type CommitReply,
@@ -289,6 +290,8 @@ export class RedisStore implements Store {
   /** WAIT counts for the connection that wrote, so it must be the same one (a fresh connection overstates). */
   async #waitForReplicas(): Promise<number> {
     const { durableReplicas, commandTimeoutMs } = this.#options;
+    // A Cluster's client sends WAIT to any node, and another's count proves nothing.
+    if (this.#client instanceof Cluster) return 0;
     try {
       return await this.#client.wait(durableReplicas, Math.floor(commandTimeoutMs / 2));
     } catch {
