@@ -63,7 +63,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-export function baseSettings(idp: IdentityProvider, nats: string, redis: string): Settings {
+function baseSettings(idp: IdentityProvider, nats: string, redis: string): Settings {
   return {
     namespace: 'test',
     nats: {

@@ -1,1 +1,1 @@
-export { startBroker, CannotStart, type RunningBroker } from './compose.js';
+export { startBroker, type RunningBroker } from './compose.js';

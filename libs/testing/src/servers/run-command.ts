@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 
 /** A command that ended with another code than 0, was not found, or took longer than its limit. */
-export class CommandError extends Error {
+class CommandError extends Error {
   override name = 'CommandError';
 }
 

@@ -7,7 +7,7 @@ import { findUnpacked } from './executable-search.js';
 import type { Executable, Report, ServerName } from './server-place.js';
 
 /** `$XDG_CACHE_HOME/token-broker/servers/<platform>`, or the same below `~/.cache`. */
-export function serverCacheDirectory(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+function serverCacheDirectory(environment: Readonly<Record<string, string | undefined>> = process.env): string {
   const configured = environment['XDG_CACHE_HOME'];
   const base = configured === undefined || configured === '' ? join(homedir(), '.cache') : configured;
   return join(base, 'token-broker', 'servers', `${process.platform}-${process.arch}`);

@@ -86,7 +86,7 @@ function reconnectAfterMs(tries: number): number {
   return Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(tries, 6));
 }
 
-export function tlsOf(tls: TlsConfiguration): NonNullable<RedisOptions['tls']> {
+function tlsOf(tls: TlsConfiguration): NonNullable<RedisOptions['tls']> {
   return {
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.cert === undefined ? {} : { cert: tls.cert }),

@@ -1,5 +1,5 @@
 /** Stands for every value beyond the cap. */
-export const OTHER = 'other';
+const OTHER = 'other';
 
 /** Keeps the values of a label few, so that what somebody makes up does not become a time series each. */
 export interface LabelCap {

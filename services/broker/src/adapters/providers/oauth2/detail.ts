@@ -3,6 +3,16 @@ import type { Redacted } from '@token-broker/foundation';
 const MAX_CHARACTERS = 300;
 const SHOWN = '<redacted>';
 
+/** No more of a text is looked at: an identity provider must not make the search for secrets slow. */
+const WINDOW_CHARACTERS = 8_192;
+
+/** Strings of JSON that are secrets, to their last character. */
+const SECRET_STRING =
+  /("(?:access_?token|refresh_?token|id_?token|client_?secret|(?:client_?)?assertion|password)"\s*:\s*")(?:[^"\\]|\\.)*/gi;
+
+/** What follows the scheme of an `Authorization` header (RFC 9110 §11.6.2). */
+const CREDENTIALS = /(?<=\b(?:Bearer|Basic|DPoP) )[A-Za-z0-9._~+/-]{8,}=*/gi;
+
 /** The values of fields that hold secrets: in JSON, also in JSON within JSON, and in forms. */
 const SECRET_FIELD =
   /((?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion|password)(?:[\\"'\s]|%5c|%2[27])*(?:[:=]|%3[ad])(?:[\\"'\s]|%5c|%2[27])*)[^\\"'&,\s}]+/gi;
@@ -19,42 +29,60 @@ const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
  */
 export function createDetail(clientId: string, clientSecret: Redacted): (text: string) => string {
   const secret = clientSecret.reveal();
-  const literals = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
+  const known = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
     .flatMap((spelling) => [spelling, ...base64Cores(spelling)])
     .filter((spelling) => spelling !== '')
-    .sort((a, b) => b.length - a.length)
-    .map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
+    .sort((a, b) => b.length - a.length);
+  const longest = known[0]?.length ?? 0;
+  const literals = known.map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
   // Without regard to case, for the digits of percent-encodings.
   const secretSpelling = new RegExp(literals.join('|'), 'gi');
   return (text) => {
-    const clean = text
+    let clean = text
+      .slice(0, WINDOW_CHARACTERS)
       .replaceAll(secretSpelling, SHOWN)
+      .replaceAll(SECRET_STRING, `$1${SHOWN}`)
       .replaceAll(SECRET_FIELD, `$1${SHOWN}`)
+      .replaceAll(CREDENTIALS, SHOWN)
       .replaceAll(JWT, SHOWN)
       .replaceAll(LONG_RUN, SHOWN)
       // eslint-disable-next-line no-control-regex -- control characters are what is taken out
       .replaceAll(/[\x00-\x1f\x7f\u2028\u2029]+/g, ' ');
+    // Where the window ends there may be the beginning of a secret, which nothing above recognises.
+    if (text.length > WINDOW_CHARACTERS) clean = clean.slice(0, Math.max(0, clean.length - longest));
     return clean.slice(0, MAX_CHARACTERS);
   };
 }
 
 function spellings(secret: string): string[] {
-  const { length } = secret;
+  const json = JSON.stringify(secret).slice(1, -1);
   return [
     secret,
     encodeURIComponent(secret),
     new URLSearchParams([['', secret]]).toString().slice(1),
     formEncoded(secret),
     Buffer.from(secret).toString('hex'),
-    JSON.stringify(secret).slice(1, length === 0 ? 1 : -1),
+    json,
+    json.replaceAll('/', String.raw`\/`),
+    htmlEscaped(secret),
   ];
 }
 
 /** As in RFC 6749 §2.3.1, with the strictness of the OAuth library. */
 function formEncoded(text: string): string {
   return encodeURIComponent(text)
-    .replaceAll(/[-_.!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16)}`)
+    .replaceAll(/[-_.!~*'()]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%20', '+');
+}
+
+/** As the error pages of most servers write it. */
+function htmlEscaped(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
 }
 
 /**

@@ -89,8 +89,9 @@ export class Exchanges {
     try {
       // A race, so that the deadline holds whether or not the other side of the port obeys the signal.
       const { status, headers, text } = await Promise.race([this.#exchange(url, request), this.#expiry]);
+      const response = new Response(status === 204 || status === 205 ? null : text, { status, headers });
       this.#last = { status, headers, text };
-      return new Response(status === 204 || status === 205 ? null : text, { status, headers });
+      return response;
     } catch (error) {
       this.#failure = error instanceof ExchangeError ? error : new ExchangeError('network', innermostMessage(error));
       // Also closes the connection of a reply that was not read to its end.
@@ -126,8 +127,11 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
 
 /** undici says "fetch failed" and keeps the reason in a chain of causes; several addresses fail as one aggregate. */
 function innermostMessage(error: unknown): string {
-  let innermost: unknown = error;
-  while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
+  let innermost = error;
+  // Bounded, since a chain may be a circle.
+  for (let depth = 0; depth < 8 && innermost instanceof Error && innermost.cause instanceof Error; depth++) {
+    innermost = innermost.cause;
+  }
   if (innermost instanceof AggregateError) return innermost.errors.map(innermostMessage).join('; ');
   return innermost instanceof Error ? innermost.message : String(innermost);
 }

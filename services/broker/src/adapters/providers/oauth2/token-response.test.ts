@@ -144,21 +144,19 @@ describe('readToken', () => {
       fc.jsonValue(),
       fc.constantFrom<unknown>('Bearer', 'bearer', 60, '60', 1e12, 'a b', 'abc'),
     );
+    const mostly = (good: unknown, ...others: fc.Arbitrary<unknown>[]) =>
+      fc.oneof({ weight: 3, arbitrary: fc.constant(good) }, ...others, anyValue);
+    const fields = fc.record({
+      access_token: mostly('abc', fc.string()),
+      token_type: mostly('Bearer'),
+      expires_in: mostly(60, fc.double()),
+      scope: mostly('a b', fc.string()),
+      error: mostly(undefined),
+    });
     const reply = fc.oneof(
       fc.json(),
       fc.string(),
-      fc
-        .record(
-          {
-            access_token: fc.oneof(fc.string({ minLength: 1 }), anyValue),
-            token_type: fc.oneof(fc.constant('Bearer'), anyValue),
-            expires_in: fc.oneof(fc.double(), anyValue),
-            scope: fc.oneof(fc.string(), anyValue),
-            error: anyValue,
-          },
-          { requiredKeys: [] },
-        )
-        .map((body) => JSON.stringify(body)),
+      fields.map((body) => JSON.stringify(body)),
     );
     let taken = 0;
     fc.assert(
@@ -174,6 +172,7 @@ describe('readToken', () => {
       }),
       { numRuns: 1_000 },
     );
-    expect(taken).toBeGreaterThan(0);
+    // Otherwise the property above says little.
+    expect(taken).toBeGreaterThan(10);
   });
 });
