@@ -28,11 +28,13 @@ const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
  * in any usual spelling, and without anything that looks like a token.
  */
 export function createDetail(clientId: string, clientSecret: Redacted): (text: string) => string {
-  const secret = clientSecret.reveal();
-  const known = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
+  // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
+  const secret = Buffer.from(clientSecret.reveal()).toString();
+  const spelled = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
     .flatMap((spelling) => [spelling, ...base64Cores(spelling)])
-    .filter((spelling) => spelling !== '')
-    .sort((a, b) => b.length - a.length);
+    .flatMap((spelling) => [spelling, encodeURI(spelling), encodeURIComponent(spelling)]);
+  // The longest first: a spelling that begins another must not leave the rest of it behind.
+  const known = [...new Set(spelled)].filter((spelling) => spelling !== '').sort((a, b) => b.length - a.length);
   const longest = known[0]?.length ?? 0;
   const literals = known.map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
   // Without regard to case, for the digits of percent-encodings.
@@ -58,7 +60,6 @@ function spellings(secret: string): string[] {
   const json = JSON.stringify(secret).slice(1, -1);
   return [
     secret,
-    encodeURIComponent(secret),
     new URLSearchParams([['', secret]]).toString().slice(1),
     formEncoded(secret),
     Buffer.from(secret).toString('hex'),
