@@ -11,7 +11,9 @@ export class Acknowledgements {
 
   /** Begins to collect for `id`; must be closed. Begin before the message is sent. */
   expect(id: string): Collector {
-    const collector = new Collector(this.#clock, () => this.#open.delete(id));
+    const collector = new Collector(this.#clock, () => {
+      if (this.#open.get(id) === collector) this.#open.delete(id);
+    });
     this.#open.set(id, collector);
     return collector;
   }

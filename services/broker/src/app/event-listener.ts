@@ -53,9 +53,9 @@ export function listenToEvents(ports: EventListenerPorts): void {
   });
 
   on(ports, subjects.flight('*'), flightNoticeSchema, (notice) => {
-    if (notice.broker === broker) return;
+    // Our own too: flights with other wishes wait in this process for one that has ended.
     ports.notices.announce(notice);
-    if (notice.outcome === 'committed') takeOver(ports, notice);
+    if (notice.outcome === 'committed' && notice.broker !== broker) takeOver(ports, notice);
   });
 
   for (const mailbox of [broker, 'all']) {
