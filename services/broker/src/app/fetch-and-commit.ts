@@ -17,6 +17,8 @@ export interface Reservation {
   readonly asOf: AsOf;
   /** The floor that the lock was named by. */
   readonly floor: number;
+  /** The configuration version that it was made under. */
+  readonly policy: number;
 }
 
 /** Pauses after failures in a row, shared by all replicas. */
@@ -58,7 +60,7 @@ async function commit(
   if (reply.kind !== 'ok') {
     metrics.commitRefused(reply.kind);
     log.info('flight: the commit was refused', { source: address.source, why: reply.kind });
-    return refused(ports, plan, reservation, reply.kind);
+    return refused(ports, plan, reservation, issued, reply.kind);
   }
   const channel = codec.openChannel(address, reply.asOf.epoch, reply.channel);
   const { generation, asOf } = reply;
@@ -85,17 +87,20 @@ async function refused(
   ports: FlightPorts,
   plan: FlightPlan,
   reservation: Reservation,
+  issued: IssuedToken,
   why: Exclude<CommitReply['kind'], 'ok'>,
 ): Promise<FlightOutcome | undefined> {
   switch (why) {
-    case 'epoch':
     case 'dead':
+      takeBack(ports, plan, issued);
+      return undefined;
+    case 'epoch':
     case 'lost':
       return undefined;
     case 'policy':
       return outdated();
     case 'expired':
-      return failed(failure('IDP_PROTOCOL', 'the token came too late to be of use'));
+      return fail(ports, plan, reservation, failure('IDP_PROTOCOL', 'the token came too late to be of use'));
     case 'replayed':
       return fail(
         ports,
@@ -104,6 +109,25 @@ async function refused(
         failure('REVOKED', 'the identity provider returned the token that was revoked'),
       );
   }
+}
+
+/**
+ * Nobody has seen a token that was revoked before it was committed, and nobody must: the provider takes it back where it
+ * can. Only this refusal is sure that no replica uses it.
+ */
+function takeBack(ports: FlightPorts, plan: FlightPlan, issued: IssuedToken): void {
+  const { source } = plan.address;
+  const failedBy = (reason: string): void => {
+    ports.log.warn('idp: a token that was revoked in flight could not be taken back', { source, reason });
+  };
+  plan.source.provider.revoke?.(issued.accessToken).then(
+    (result) => {
+      if (!result.ok) failedBy(result.error.detail);
+    },
+    (error: unknown) => {
+      failedBy(String(error));
+    },
+  );
 }
 
 /** Ends the reservation with a failure, for all replicas: with a pause, and a word to those who wait. */
@@ -154,7 +178,7 @@ function commitRequest(
   reservation: Reservation,
   content: RecordContent,
 ): CommitRequest {
-  const { codec, minLifetimeMs, recipeKey, sources } = ports;
+  const { codec, minLifetimeMs, recipeKey } = ports;
   const { address } = plan;
   const { generation, attempt } = reservation;
   const { epoch, redisMs } = reservation.asOf;
@@ -169,7 +193,7 @@ function commitRequest(
     usableUntilMs: expiresAtMs - minimumRemainingMs(minLifetimeMs, content.lifeMs),
     sealed: codec.seal(address, epoch, generation, content),
     tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
-    policy: sources.current.policy,
+    policy: reservation.policy,
     channelCandidate: codec.newChannel(address, epoch, generation),
   };
 }

@@ -1,20 +1,22 @@
-import { randomId } from '@token-broker/foundation';
+import { delay, randomId } from '@token-broker/foundation';
 import { failure } from '@token-broker/protocol';
 import { fetchAndCommit } from './fetch-and-commit.js';
-import { failed, outdated, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
+import { failed, outdated, superseded, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
 import type { NoticeListener } from './notices.js';
-import { StoreError, type Hit } from './ports/store.js';
+import { StoreError, type Hit, type ReserveReply, type ReserveRequest } from './ports/store.js';
 import { takeRecord } from './take-record.js';
 
 /** Without a notice, a waiter looks itself: first soon, then less and less often. */
 const POLL_FIRST_MS = 250;
 const POLL_MAX_MS = 1_000;
+/** How often the world may have moved between two steps before a flight pauses: nothing is asked in a tight loop. */
+const MOVES_WITHOUT_PAUSE = 3;
 /** How long to wait for another's flight or a revocation to settle before giving up, in lives of the lock. */
 const PATIENCE = 2.5;
 
 /**
  * One flight: read, lock, re-read and claim, call, commit. The lock makes it efficient, the commit makes it right. It owns
- * its deadline, whoever waits for it; what goes wrong upstream or in the store is an outcome.
+ * its deadline, whoever waits for it; whatever goes wrong is an outcome, so that it never rejects.
  */
 export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightOutcome> {
   // Opened before the lock is tried: a notice between "held" and the wait is not missed.
@@ -22,9 +24,13 @@ export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightO
   try {
     return await new Flight(ports, plan, listener).run();
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    ports.log.warn('store: a flight could not use Redis', { source: plan.address.source, reason: error.message });
-    return failed(failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`));
+    const { source } = plan.address;
+    if (error instanceof StoreError) {
+      ports.log.warn('store: a flight could not use Redis', { source, reason: error.message });
+      return failed(failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`));
+    }
+    ports.log.error('flight: failed by a fault of the broker', { source, reason: String(error) });
+    return failed(failure('INTERNAL', 'the broker failed while it fetched the token'));
   } finally {
     listener.close();
   }
@@ -37,6 +43,7 @@ class Flight {
   readonly #deadlineMs: number;
   #want: number;
   #pollMs = POLL_FIRST_MS;
+  #moves = 0;
 
   constructor(ports: FlightPorts, plan: FlightPlan, listener: NoticeListener) {
     this.#ports = ports;
@@ -54,6 +61,7 @@ class Flight {
         const failure = await this.#waitForOther();
         if (failure !== undefined) return failure;
       } else if (outcome !== undefined) return outcome;
+      else if (++this.#moves > MOVES_WITHOUT_PAUSE) await delay(this.#ports.clock, POLL_FIRST_MS);
     }
     return failed(failure('DEADLINE', 'no replica finished fetching this token in time'));
   }
@@ -86,16 +94,19 @@ class Flight {
   }
 
   async #claim(floor: number): Promise<FlightOutcome | 'wait' | undefined> {
-    const { store, random, sources } = this.#ports;
+    const { random, sources, clock } = this.#ports;
     const { address, source } = this.#plan;
+    const policy = sources.policyFor(address);
+    if (policy === undefined) return superseded();
     const attempt = randomId(random);
-    const reply = await store.reserve({
+    const callMs = source.configuration.lockTimeMs;
+    const reply = await this.#reserve({
       address,
       wantGreaterThan: this.#want,
       floor,
       attempt,
-      callMs: source.configuration.lockTimeMs,
-      policy: sources.current.policy,
+      callMs,
+      policy,
     });
     switch (reply.kind) {
       case 'hit':
@@ -109,12 +120,26 @@ class Flight {
       case 'policy':
         return outdated();
       case 'go':
+        // Suspended until the reservation was over: by now another may be calling.
+        if (clock.elapsedMs() - reply.asOf.sentAtMs >= callMs) return undefined;
         return fetchAndCommit(this.#ports, this.#plan, {
           attempt,
           generation: reply.generation,
           asOf: reply.asOf,
           floor,
+          policy,
         });
+    }
+  }
+
+  /** Sent again once where no answer came: the same attempt is the same reservation, and would keep everybody out. */
+  async #reserve(request: ReserveRequest): Promise<ReserveReply> {
+    const { store } = this.#ports;
+    try {
+      return await store.reserve(request);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.outcome === 'refused') throw error;
+      return store.reserve(request);
     }
   }
 

@@ -49,6 +49,14 @@ export class Sources {
     return this.#current.callers.get(name);
   }
 
+  /**
+   * The version under which this address may be written to; `undefined` where the source is another one by now. A flight
+   * that began before a reload must not write with the right of the new configuration what the old one made.
+   */
+  policyFor(address: SlotAddress): number | undefined {
+    return this.source(address.source)?.recipe === address.recipe ? this.#current.policy : undefined;
+  }
+
   /** What the caller may ask of the source; `undefined`: nothing. */
   grant(caller: string, source: string): SourceGrant | undefined {
     const grants = this.#current.callers.get(caller)?.grants;
