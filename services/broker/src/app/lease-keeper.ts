@@ -68,8 +68,10 @@ export class LeaseKeeper {
     if (this.#running === undefined && !this.#stopped) void this.readAlong();
   }
 
-  /** A read that is sent after this call. Callers share it. `false`: Redis did not answer. */
+  /** A read that is sent after this call. Callers share it. `false`: Redis did not answer, or an older data set did. */
   readAlong(): Promise<boolean> {
+    // After the end no lease is taken again: revocations would wait for a broker that is gone.
+    if (this.#stopped) return Promise.resolve(false);
     if (this.#running === undefined) {
       this.#running = this.#read().finally(() => {
         this.#running = undefined;
@@ -120,7 +122,11 @@ export class LeaseKeeper {
     const requests = memory.views.map(({ epoch, applied }, partition) => ({ partition, epoch, applied }));
     try {
       const replies = await store.lease(requests, LEASE_TICKS * timing.tickMs);
-      for (const reply of replies) this.#apply(reply);
+      const refused = replies.filter((reply) => !this.#apply(reply));
+      if (refused.length > 0) {
+        log.warn('store: an older data set answers', { partitions: refused.map(({ partition }) => String(partition)) });
+        return false;
+      }
       this.#leasedAtMs = sentAtMs;
       const [first] = replies;
       if (first !== undefined) {
@@ -135,13 +141,14 @@ export class LeaseKeeper {
     }
   }
 
-  #apply(reply: LeaseReply): void {
+  /** `false`: the answer is of an epoch that is past, and leases nothing. */
+  #apply(reply: LeaseReply): boolean {
     const { memory, metrics } = this.#ports;
     const { partition, asOf, entries } = reply;
     const view = memory.view(partition);
-    // An event may have brought us further meanwhile: then this reply is old news, but still a lease.
-    if (asOf.epoch < view.epoch) return;
+    if (asOf.epoch < view.epoch) return false;
     if (entries === undefined) {
+      // An event may have brought us further meanwhile: then this reply is old news, but still a lease.
       const isBehind = asOf.epoch > view.epoch || asOf.vseq > view.applied;
       if (isBehind) memory.beginEpoch(partition, asOf.epoch, asOf.vseq);
     } else {
@@ -150,5 +157,6 @@ export class LeaseKeeper {
     }
     view.leasedAtMs = asOf.sentAtMs;
     view.leasedRedisMs = asOf.redisMs;
+    return true;
   }
 }

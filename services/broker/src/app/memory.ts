@@ -88,10 +88,16 @@ export class Memory {
     return this.#held.peek(held.address.slot) === held || held.asOfVseq >= view.heard;
   }
 
+  /** The sequence of invalidations that an answer with this token, made now, has seen. */
+  asOfNow(held: Held): number {
+    return Math.max(held.asOfVseq, this.view(held.address.partition).applied);
+  }
+
   /** Another epoch: what is held of this partition is dead. */
   beginEpoch(partition: number, epoch: number, vseq: number): void {
     this.view(partition).begin(epoch, vseq);
-    this.dropWhere((slot) => this.partitionOf(slot) === partition);
+    for (const [slot, held] of this.#held.entries()) if (held.address.partition === partition) this.#remove(slot, held);
+    this.#listener.onInvalidated((slot) => this.partitionOf(slot) === partition);
     this.#listener.onBehind();
   }
 
@@ -115,16 +121,19 @@ export class Memory {
       this.#listener.onInvalidated((slot) => slot === target.slot);
       return;
     }
-    const matches = (slot: string, source: string): boolean =>
-      this.partitionOf(slot) === partition && (target.kind !== 'source' || source === target.source);
     for (const [slot, held] of this.#held.entries()) {
-      const isHit = target.kind !== 'provider' || held.address.provider === target.provider;
-      if (held.generation <= floor && isHit && matches(slot, held.address.source)) this.#remove(slot, held);
+      const { address } = held;
+      if (address.partition !== partition || held.generation > floor) continue;
+      if (target.kind === 'source' && address.source !== target.source) continue;
+      if (target.kind === 'provider' && address.provider !== target.provider) continue;
+      this.#remove(slot, held);
     }
-    this.#listener.onInvalidated(matches);
+    this.#listener.onInvalidated(
+      (slot, source) => (target.kind !== 'source' || source === target.source) && this.partitionOf(slot) === partition,
+    );
   }
 
-  /** Drops without an invalidation: a source that changed, a partition of another epoch. */
+  /** Drops without an invalidation: a source that changed. */
   dropWhere(matches: (slot: string, source: string) => boolean): void {
     for (const [slot, held] of this.#held.entries()) if (matches(slot, held.address.source)) this.#remove(slot, held);
     this.#listener.onInvalidated(matches);

@@ -24,6 +24,8 @@ export class PartitionView {
     this.epoch = epoch;
     this.applied = vseq;
     this.heard = vseq;
+    // A lease is of its epoch: a revocation in the new one does not know of it.
+    this.leasedAtMs = undefined;
     this.#log = [];
     this.#logFrom = vseq;
   }
