@@ -12,6 +12,10 @@ import type { Sources } from './sources.js';
 const RETRY_MS = 1_000;
 /** Renewals under way at once; the others wait for their turn. */
 const MAX_CONCURRENT = 64;
+/** A token that nobody wants when it is due is looked at again after this part of what is left of its life. */
+const LOOK_AGAIN = 0.25;
+/** Plans for tokens that are held no more are thrown out when there are so many beside one for each that is held. */
+const STALE_PLANS = 1_000;
 
 export interface RefresherPorts {
   readonly clock: Clock;
@@ -63,6 +67,15 @@ export class Refresher {
     });
   }
 
+  /** Sources that are kept warm are fetched before anybody asks. */
+  fetchKeptWarm(): void {
+    const { sources, getToken } = this.#ports;
+    for (const source of sources.current.sources.values()) {
+      if (!source.configuration.refresh.keepWarm) continue;
+      void getToken.obtain({ source, address: sources.address(source, {}), parameters: {} }, 0, 'miss');
+    }
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -70,7 +83,19 @@ export class Refresher {
 
   #add(atMs: number, renewal: Renewal): void {
     this.#schedule.add(atMs, renewal);
+    if (this.#schedule.size > 2 * this.#ports.memory.size + STALE_PLANS) this.#forgetStale();
     this.#arm();
+  }
+
+  /** A slot that is evicted and read again is planned for each time: one plan for each is enough. */
+  #forgetStale(): void {
+    const { memory } = this.#ports;
+    const planned = new Set<string>();
+    this.#schedule.retain(({ slot, generation }) => {
+      if (memory.peek(slot)?.generation !== generation || planned.has(slot)) return false;
+      planned.add(slot);
+      return true;
+    });
   }
 
   #arm(): void {
@@ -92,7 +117,11 @@ export class Refresher {
       if (due === undefined) break;
       const held = this.#ports.memory.peek(due.slot);
       // Renewed by somebody else, revoked, evicted: whoever holds the new one has planned for it.
-      if (held?.generation !== due.generation || held.dead || !this.#isWanted(held)) continue;
+      if (held?.generation !== due.generation || held.dead) continue;
+      if (!this.#isWanted(held)) {
+        this.#lookAgain(held);
+        continue;
+      }
       this.#running++;
       void this.#renew(held).finally(() => {
         this.#running--;
@@ -100,6 +129,13 @@ export class Refresher {
       });
     }
     if (this.#running < MAX_CONCURRENT) this.#arm();
+  }
+
+  /** Whoever asks for it from now on is given the old token at once, so that nothing but this renews it. */
+  #lookAgain(held: Held): void {
+    const nowMs = this.#ports.clock.elapsedMs();
+    const atMs = nowMs + Math.max(RETRY_MS, (held.usableUntilElapsedMs - nowMs) * LOOK_AGAIN);
+    if (atMs < held.usableUntilElapsedMs) this.#add(atMs, { slot: held.address.slot, generation: held.generation });
   }
 
   #isWanted(held: Held): boolean {

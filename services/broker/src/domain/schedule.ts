@@ -28,6 +28,12 @@ export class Schedule<T> {
     }
   }
 
+  /** Forgets the items that `keeps` refuses. */
+  retain(keeps: (item: T) => boolean): void {
+    const kept = this.#heap.splice(0).filter(({ item }) => keeps(item));
+    for (const { atMs, item } of kept) this.add(atMs, item);
+  }
+
   /** Takes the first item if it is due by `nowMs`. */
   takeDue(nowMs: number): T | undefined {
     const [first] = this.#heap;
