@@ -15,12 +15,12 @@ import {
   type Selector,
   type StatusReply,
 } from '@token-broker/protocol';
-import { isFailure } from './get-token.js';
 import type { LeaseKeeper } from './lease-keeper.js';
 import type { Memory } from './memory.js';
 import type { ServiceRequest } from './ports/bus.js';
 import { StoreError, type InvalidationTarget, type ListedSlot, type Store } from './ports/store.js';
 import type { Log } from './ports/telemetry.js';
+import { isFailure } from './refusal.js';
 import { revoke, type RevocationPorts } from './revocation.js';
 import type { Sources } from './sources.js';
 import { PRESENT_FOR_MS } from './sync.js';

@@ -1,8 +1,9 @@
-import { delay, type Aead, type Clock, type Random } from '@token-broker/foundation';
+import { delay, within, type Aead, type Clock, type Random } from '@token-broker/foundation';
 import type { Configuration } from '@token-broker/configuration';
-import type { ReloadReply, Subjects } from '@token-broker/protocol';
+import type { Subjects } from '@token-broker/protocol';
 import { Acknowledgements } from './acknowledgements.js';
 import { Administration } from './administration.js';
+import { ConfigurationInForce, type ReloadResult } from './configuration-in-force.js';
 import { listenToEvents } from './event-listener.js';
 import { GetToken } from './get-token.js';
 import { Keyring } from './keyring.js';
@@ -14,12 +15,12 @@ import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
 import { Publisher } from './publisher.js';
-import { loadRecipeKey } from './recipe-key.js';
-import { applyConfiguration, planConfiguration, type ProviderFactory, type ReconfigurePorts } from './reconfigure.js';
+import type { ProviderFactory } from './reconfigure.js';
 import { RecordCodec } from './record-codec.js';
 import { Refresher } from './refresher.js';
 import { ReportRejected } from './report-rejected.js';
 import type { RevocationPorts } from './revocation.js';
+import { Routes } from './routes.js';
 import { Sources } from './sources.js';
 import { Sync } from './sync.js';
 import { Tally } from './tally.js';
@@ -50,35 +51,29 @@ const BEGIN_RETRY_MS = 250;
 export class Broker {
   readonly #ports: BrokerPorts;
   readonly #sync: Sync;
-  /** The configuration in force: the last one that was read without problems. */
-  #configuration: Configuration;
-  readonly #metrics: Metrics;
-  readonly #keyring: Keyring;
+  readonly #configuration: ConfigurationInForce;
+  readonly #leaseMs: number;
   readonly #sources: Sources;
   readonly #memory: Memory;
   readonly #getToken: GetToken;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #refresher: Refresher;
-  readonly #reconfigure: ReconfigurePorts;
   readonly #handlers: Readonly<
     Record<ServiceRequest['verb'], (request: ServiceRequest) => Uint8Array | Promise<Uint8Array>>
   >;
-  #recipeKey: Uint8Array | undefined;
   #begun = false;
   #stopping = false;
-  #reloading: Promise<Omit<ReloadReply, 'v'>> | undefined;
 
   constructor(ports: BrokerPorts, configuration: Configuration) {
     this.#ports = ports;
-    this.#configuration = configuration;
     const { clock, random, aead, store, locks, bus, subjects, log, broker, version } = ports;
     const { cluster, namespace } = configuration;
     const tally = new Tally();
     const metrics = tally.listening(ports.metrics);
-    this.#metrics = metrics;
-    this.#keyring = new Keyring(aead, configuration.encryption.keys);
-    const codec = new RecordCodec(this.#keyring, random, namespace);
+    const keyring = new Keyring(aead, configuration.encryption.keys);
+    const codec = new RecordCodec(keyring, random, namespace);
     const sources = new Sources(cluster.partitions);
+    const routes = new Routes(sources);
     const notices = new Notices(clock);
     const peers = new Acknowledgements(clock);
     const nearCaches = new Acknowledgements(clock);
@@ -86,7 +81,7 @@ export class Broker {
     const leaseMs = LEASE_TICKS * cluster.tickMs;
     const { tickMs, maxStalenessMs, minLifetimeMs, demandMs } = cluster;
     const timing = { tickMs, maxStalenessMs, minLifetimeMs };
-    const recipeKey = (): Uint8Array => this.#requireRecipeKey();
+    const recipeKey = (): Uint8Array => this.#configuration.recipeKey;
 
     const memory = new Memory(cluster.partitions, configuration.memory, {
       onInvalidated: (matches) => {
@@ -114,7 +109,13 @@ export class Broker {
       minLifetimeMs,
       recipeKey,
     };
-    const getToken = new GetToken({ ...flight, leaseMs, maxStalenessMs });
+    const getToken = new GetToken({
+      ...flight,
+      routes,
+      leaseMs,
+      maxStalenessMs,
+      readAlong: () => this.#leaseKeeper.readAlong(),
+    });
     const leaseKeeper = new LeaseKeeper({
       clock,
       store,
@@ -124,7 +125,7 @@ export class Broker {
       metrics,
       timing,
       onPolicy: (policy, fingerprint) => {
-        this.#notePolicy(policy, fingerprint);
+        this.#configuration.notePolicy(policy, fingerprint);
       },
     });
     const brokers = (): readonly string[] => leaseKeeper.brokers;
@@ -144,8 +145,18 @@ export class Broker {
       peers,
       nearCaches,
     };
-    const reload = (): Promise<Omit<ReloadReply, 'v'>> => this.reload();
-    const rejected = new ReportRejected({ clock, random, store, memory, getToken, publisher, sources, log, metrics });
+    const rejected = new ReportRejected({
+      clock,
+      random,
+      store,
+      memory,
+      routes,
+      getToken,
+      publisher,
+      sources,
+      log,
+      metrics,
+    });
     const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
     const administration = new Administration({
       ...revocation,
@@ -154,7 +165,7 @@ export class Broker {
       version,
       isReady: () => this.readiness().ready,
       natsConnected: () => bus.isConnected(),
-      reload,
+      reload: () => this.reload(),
     });
     this.#sync = sync;
     this.#sources = sources;
@@ -173,7 +184,25 @@ export class Broker {
       brokers,
       demandMs,
     });
-    this.#reconfigure = { store, sources, revocation, createProvider: ports.createProvider, log, recipeKey };
+    this.#leaseMs = leaseMs;
+    this.#configuration = new ConfigurationInForce(
+      {
+        aead,
+        random,
+        store,
+        sources,
+        keyring,
+        revocation,
+        createProvider: ports.createProvider,
+        log,
+        metrics,
+        readConfiguration: ports.readConfiguration,
+        onApplied: () => {
+          this.#refresher.fetchKeptWarm();
+        },
+      },
+      configuration,
+    );
     this.#handlers = {
       get: (request) => getToken.handle(request),
       rejected: (request) => rejected.handle(request),
@@ -214,7 +243,7 @@ export class Broker {
     if (this.#stopping) return;
     this.#leaseKeeper.start();
     await service.start((request) => this.#handlers[request.verb](request));
-    this.#keepWarm();
+    this.#refresher.fetchKeptWarm();
     log.info('broker: serving', { sources: [...this.#sources.current.sources.keys()] });
   }
 
@@ -225,25 +254,20 @@ export class Broker {
     const deadlineMs = clock.elapsedMs() + limitMs;
     this.#refresher.stop();
     await service.drain(limitMs);
-    const settled = this.#getToken.settle();
-    await Promise.race([settled, delay(clock, Math.max(0, deadlineMs - clock.elapsedMs()))]);
+    await within(clock, deadlineMs - clock.elapsedMs(), this.#getToken.settle());
     this.#leaseKeeper.stop();
     await store.leave().catch(() => undefined);
     for (const { provider } of this.#sources.current.sources.values()) await provider.close();
   }
 
-  /** Reads the configuration again; a broken one changes nothing. Calls that come meanwhile share one reading. */
-  reload(): Promise<Omit<ReloadReply, 'v'>> {
-    this.#reloading ??= this.#reload().finally(() => {
-      this.#reloading = undefined;
-    });
-    return this.#reloading;
+  /** Reads the configuration again; a broken one changes nothing. Never rejects. */
+  reload(): Promise<ReloadResult> {
+    return this.#configuration.reload();
   }
 
   readiness(): { readonly ready: boolean; readonly checks: Readonly<Record<string, string>> } {
     const { store, service, bus, clock } = this.#ports;
-    const leaseMs = LEASE_TICKS * this.#configuration.cluster.tickMs;
-    const hasLease = this.#memory.views.every((view) => view.hasLease(clock.elapsedMs(), leaseMs));
+    const hasLease = this.#memory.views.every((view) => view.hasLease(clock.elapsedMs(), this.#leaseMs));
     const checks = {
       redis: store.isAvailable() && hasLease ? 'ok' : 'Redis does not answer, or has not for three ticks',
       nats: service.isConnected() ? 'ok' : 'the service is not connected to NATS',
@@ -267,71 +291,7 @@ export class Broker {
   }
 
   async #begin(): Promise<void> {
-    const { store, random } = this.#ports;
-    this.#recipeKey = await loadRecipeKey(
-      { store, keyring: this.#keyring, random },
-      this.#configuration.namespace,
-      this.#recipeKey,
-    );
-    const plan = planConfiguration(this.#reconfigure, this.#configuration);
-    await applyConfiguration(this.#reconfigure, plan);
+    await this.#configuration.begin();
     if (!(await this.#leaseKeeper.readAlong())) throw new StoreError('lease', 'unknown', 'Redis did not answer');
   }
-
-  async #reload(): Promise<Omit<ReloadReply, 'v'>> {
-    const { log } = this.#ports;
-    const done = (outcome: ReloadReply['outcome'], problems: readonly string[] = []): Omit<ReloadReply, 'v'> => {
-      this.#metrics.reloaded(outcome);
-      if (outcome === 'refused') log.error('configuration: refused, the old one stays in force', { problems });
-      return { outcome, problems: [...problems] };
-    };
-    try {
-      const read = await this.#ports.readConfiguration();
-      if (isProblems(read)) return done('refused', read);
-      this.#keyring.replace(read.encryption.keys);
-      const before = this.#sources.current.fingerprint;
-      const plan = planConfiguration(this.#reconfigure, read);
-      await applyConfiguration(this.#reconfigure, plan);
-      this.#configuration = read;
-      this.#keepWarm();
-      return done(before === plan.snapshot.fingerprint && plan.retired.length === 0 ? 'unchanged' : 'reloaded');
-    } catch (error) {
-      return done('refused', [error instanceof Error ? error.message : String(error)]);
-    }
-  }
-
-  /** Sources that are kept warm are fetched before anybody asks. */
-  #keepWarm(): void {
-    for (const source of this.#sources.current.sources.values()) {
-      if (!source.configuration.refresh.keepWarm) continue;
-      const address = this.#sources.address(source, {});
-      void this.#getToken.obtain({ source, address, parameters: {} }, 0, 'miss');
-    }
-  }
-
-  #notePolicy(policy: number, fingerprint: string): void {
-    const { current } = this.#sources;
-    if (fingerprint === current.fingerprint) {
-      if (policy !== current.policy) this.#sources.adoptPolicy(policy);
-    } else if (fingerprint === '') {
-      // Redis has lost everything: say again what the cluster runs.
-      void this.#begin().catch((error: unknown) => {
-        this.#ports.log.warn('store: waiting for Redis', {
-          reason: error instanceof Error ? error.message : String(error),
-        });
-      });
-    } else if (policy > current.policy) {
-      this.#ports.log.warn('configuration: a peer runs a newer one; reading the file again');
-      void this.reload();
-    }
-  }
-
-  #requireRecipeKey(): Uint8Array {
-    if (this.#recipeKey === undefined) throw new Error('the recipe key is not loaded yet');
-    return this.#recipeKey;
-  }
-}
-
-function isProblems(read: Configuration | readonly string[]): read is readonly string[] {
-  return Array.isArray(read);
 }

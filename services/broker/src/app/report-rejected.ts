@@ -9,13 +9,15 @@ import {
   type RejectedReply,
 } from '@token-broker/protocol';
 import { takeToken, type Bucket, type RateLimit } from '../domain/rate-limit.js';
-import { isFailure, parametersOf, type GetToken, type Route } from './get-token.js';
+import type { GetToken } from './get-token.js';
 import { changeOf } from './invalidations.js';
 import type { Memory } from './memory.js';
 import type { ServiceRequest } from './ports/bus.js';
 import { StoreError, type Store } from './ports/store.js';
 import type { Log, Metrics } from './ports/telemetry.js';
 import type { Publisher } from './publisher.js';
+import { isFailure } from './refusal.js';
+import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Sources } from './sources.js';
 
 /** Reports of one caller that are looked at. A caller's 401 of something else must not drain the identity provider. */
@@ -28,6 +30,7 @@ export interface ReportRejectedPorts {
   readonly random: Random;
   readonly store: Store;
   readonly memory: Memory;
+  readonly routes: Routes;
   readonly getToken: GetToken;
   readonly publisher: Publisher;
   readonly sources: Sources;
@@ -59,7 +62,7 @@ export class ReportRejected {
     if (body.caller !== undefined && body.caller !== request.caller) {
       return failure('BAD_REQUEST', 'caller: is not the caller of the subject');
     }
-    const route = this.#ports.getToken.resolve(request.caller, request.target, parametersOf(body));
+    const route = this.#ports.routes.resolve(request.caller, request.target, parametersOf(body));
     if (isFailure(route)) return route;
     return this.#report(route, body.epoch, body.generation);
   }

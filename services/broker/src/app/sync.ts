@@ -4,7 +4,6 @@ import {
   encode,
   failure,
   LIMITS,
-  partitionOf,
   syncRequestSchema,
   type Change,
   type Failure,
@@ -12,13 +11,14 @@ import {
   type SyncRequest,
   type Timing,
 } from '@token-broker/protocol';
-import { isFailure, type GetToken } from './get-token.js';
+import type { GetToken } from './get-token.js';
 import { changeOf } from './invalidations.js';
 import type { LeaseKeeper } from './lease-keeper.js';
 import type { Memory } from './memory.js';
 import type { ServiceRequest } from './ports/bus.js';
 import { StoreError, type SlotAddress, type Store } from './ports/store.js';
 import type { Log, Metrics } from './ports/telemetry.js';
+import { isFailure } from './refusal.js';
 import type { Sources } from './sources.js';
 
 /** A near cache that has not reported for so long counts as gone. It reports every 30 s. */
@@ -124,23 +124,25 @@ export class Sync {
 
   /** What the near cache holds, of the sources that its caller may use. */
   #addresses(caller: string, body: SyncRequest): { readonly address: SlotAddress; readonly generation: number }[] {
-    const { sources, memory } = this.#ports;
+    const { sources } = this.#ports;
     return (body.holds ?? []).flatMap(({ source: name, slots }) => {
       const source = sources.source(name);
       if (source === undefined || sources.grant(caller, name) === undefined) return [];
-      return slots
-        .filter(([slot]) => partitionOf(slot, memory.views.length) < memory.views.length)
-        .map(([slot, generation]) => ({ address: sources.addressOfSlot(source, slot), generation }));
+      return slots.map(([slot, generation]) => ({ address: sources.addressOfSlot(source, slot), generation }));
     });
   }
 
   async #live(
     held: readonly { readonly address: SlotAddress; readonly generation: number }[],
   ): Promise<[string, number][]> {
-    const current = await this.#ports.store.generations(held.map(({ address }) => address));
-    return held.flatMap(({ address, generation }, index): [string, number][] =>
-      current[index]?.generation === generation ? [[address.slot, generation]] : [],
-    );
+    const { store, memory } = this.#ports;
+    const current = await store.generations(held.map(({ address }) => address));
+    return held.flatMap(({ address, generation }, index): [string, number][] => {
+      const live = current[index];
+      // Also an older data set might answer: what counts there counts no more.
+      const isOfNow = live !== undefined && memory.accepts(address.partition, live.asOf);
+      return isOfNow && live.generation === generation ? [[address.slot, generation]] : [];
+    });
   }
 
   /** A reported slot is in demand: it is refreshed from here, also if nobody has asked this broker for it yet. */
