@@ -5,8 +5,8 @@ import { createDetail } from './detail.js';
 
 const SECRET = 's:e%c+r&t/"<x>-canary-7Q';
 
-function detailOf(text: string, secret = SECRET, clientId = 'pay ments'): string {
-  return createDetail(clientId, new Redacted(secret))(text);
+function detailOf(text: string): string {
+  return createDetail('pay ments', new Redacted(SECRET))(text);
 }
 
 /** RFC 6749, appendix B, as the OAuth library writes it. */
@@ -54,11 +54,12 @@ describe('createDetail', () => {
       .map((text) => Buffer.from(text).toString());
     fc.assert(
       fc.property(secrets, (secret) => {
+        const detail = createDetail('pay ments', new Redacted(secret));
         for (const [name, spelling] of Object.entries(spellings(secret))) {
-          if (detailOf(`( ${spelling} )`, secret).includes(spelling)) throw new Error(name);
+          if (detail(`( ${spelling} )`).includes(spelling)) throw new Error(name);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
