@@ -10,6 +10,7 @@ COPY test/package.json test/
 RUN npm ci --ignore-scripts --no-audit --no-fund
 RUN npx tsc -b deploy/local
 RUN rm -rf node_modules \
+  && npm pkg delete devDependencies --workspaces \
   && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --workspace deploy/local \
   && rm -rf libs/*/src services/*/src deploy/local/src
 

@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { eventually } from '@token-broker/testing';
 import { LocalError } from './local-error.js';
 import { startLocalProcess, type LocalProcess } from './local-process.js';
 import type { ProcessGuard } from './process-guard.js';
+import { programOf } from './programs.js';
 
 const LISTEN_LIMIT_MS = 15_000;
 const READY_LIMIT_MS = 15_000;
@@ -27,7 +27,7 @@ export async function startBrokerProcess(options: BrokerProcessOptions): Promise
   const { name } = options;
   const process = startLocalProcess({
     name,
-    path: fileURLToPath(new URL('./main.js', import.meta.resolve('@token-broker/broker'))),
+    path: programOf('@token-broker/broker'),
     args: ['--config', options.configurationFile],
     guard: options.guard,
     adopt: options.adopt,

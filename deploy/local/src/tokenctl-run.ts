@@ -1,17 +1,12 @@
-import { fileURLToPath } from 'node:url';
 import type { RevokeReply } from '@token-broker/protocol';
 import { LocalError } from './local-error.js';
 import { startLocalProcess } from './local-process.js';
 import { machineNowMs } from './machine-clock.js';
 import { PAYMENTS } from './participants.js';
 import type { ProcessGuard } from './process-guard.js';
+import { programOf } from './programs.js';
 
 const LIMIT_MS = 20_000;
-
-/** The file of the program. */
-export function tokenctlProgram(): string {
-  return fileURLToPath(new URL('./main.js', import.meta.resolve('@token-broker/tokenctl')));
-}
 
 /** The command of the scenario, as a person would type it. */
 export const REVOKE_ARGUMENTS = ['revoke', '--source', PAYMENTS, '--wait', '--yes', '--json'] as const;
@@ -37,7 +32,7 @@ export async function runRevocation(
   const lines: string[] = [];
   const process = startLocalProcess({
     name: 'tokenctl',
-    path: tokenctlProgram(),
+    path: programOf('@token-broker/tokenctl'),
     args: REVOKE_ARGUMENTS,
     env,
     guard,
