@@ -2,9 +2,11 @@ import {
   createSubjects,
   decode,
   failureReplySchema,
+  getReplySchema,
   LIMITS,
   tokenReplySchema,
   type Failure,
+  type GetReply,
   type TokenReply,
 } from '@token-broker/protocol';
 import { eventually } from '@token-broker/testing';
@@ -16,6 +18,8 @@ export const subjects = createSubjects();
 export interface RawCaller {
   /** Sends a request with a reply subject in the caller's inbox; resolves with the first reply. */
   ask(subject: string, body?: Uint8Array | string): Promise<Uint8Array>;
+  /** The token or the error that the broker answers with. */
+  answer(subject: string, body?: Uint8Array | string): Promise<GetReply>;
   /** The error that the broker answers with. */
   refusal(subject: string, body?: Uint8Array | string): Promise<Failure>;
   /** The token that the broker answers with. */
@@ -37,6 +41,11 @@ export function createRawCaller(connection: NatsConnection, caller: string): Raw
       const reply = `${inbox}${String(requests)}`;
       connection.publish(subject, body, { reply });
       return eventually(() => replies.get(reply)?.[0], { what: `a reply on ${subject}`, everyMs: 2, withinMs: 15_000 });
+    },
+    async answer(subject, body) {
+      const reply = decode(getReplySchema, await raw.ask(subject, body), LIMITS.replyBytes);
+      if (!reply.ok) throw new Error(reply.error);
+      return reply.value;
     },
     async refusal(subject, body) {
       const data = await raw.ask(subject, body);
