@@ -1,7 +1,8 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import { createCertificate } from '@token-broker/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatProblems, loadConfiguration, parseConfiguration, type LoadedConfiguration } from './index.js';
 
@@ -236,9 +237,9 @@ describe('every setting does what it says', () => {
   });
 
   it('TLS: a certificate and its key', async () => {
-    const pem = (name: string) =>
-      JSON.stringify(readFileSync(new URL(`../test-data/${name}`, import.meta.url), 'utf8'));
-    const tls = `{ ca: ${pem('client.pem')}, cert: ${pem('client.pem')}, key: ${pem('client-key.pem')}, serverName: n }`;
+    const made = await createCertificate();
+    const [cert, key] = [JSON.stringify(made.cert), JSON.stringify(made.key)];
+    const tls = `{ ca: ${cert}, cert: ${cert}, key: ${key}, serverName: n }`;
     const nats = await sectionOf('nats', `{ servers: [a], tls: ${tls} }`);
     expect(nats.tls).toMatchObject({ serverName: 'n', cert: expect.stringContaining('BEGIN CERTIFICATE') as unknown });
     expect(nats.tls?.key?.reveal()).toContain('PRIVATE KEY');

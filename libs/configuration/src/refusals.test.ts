@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { createCertificate } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { formatProblems, parseConfiguration, type ConfigurationProblem } from './index.js';
@@ -53,8 +53,7 @@ async function problemsOf(text: string): Promise<readonly ConfigurationProblem[]
   return parsed.ok ? [] : parsed.error.problems;
 }
 
-const pem = (name: string) => readFileSync(new URL(`../test-data/${name}`, import.meta.url), 'utf8');
-const certificate = pem('client.pem');
+const { cert: certificate } = await createCertificate();
 const otherKey = generateKeyPairSync('ec', {
   namedCurve: 'P-256',
   publicKeyEncoding: { type: 'spki', format: 'pem' },

@@ -26,3 +26,4 @@ export { startProgram, type Program, type ProgramExit, type ProgramOptions } fro
 export { SeededRandom } from './seeded-random.js';
 export { VirtualClock } from './virtual-clock.js';
 export { startSentinel, type SentinelOptions } from './servers/redis-sentinel.js';
+export { createCertificate, type TestCertificate } from './certificates.js';

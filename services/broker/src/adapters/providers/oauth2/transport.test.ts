@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { createSystemClock, Redacted, type Clock } from '@token-broker/foundation';
 import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import {
+  createCertificate,
   eventually,
   startIdentityProvider,
   startScriptedIdentityProvider,
@@ -116,10 +116,9 @@ describe('a connection that fails', () => {
   });
 
   it('is IDP_UNAVAILABLE when the certificate is not trusted; the source can name the authority', async () => {
-    const read = (name: string) => readFileSync(new URL(`test-data/${name}`, import.meta.url), 'utf8');
-    const cert = read('idp.pem');
+    const { cert, key } = await createCertificate();
     const clients = [{ clientId: 'payments', clientSecret: 'a-secret' }];
-    const idp = await startIdentityProvider({ clients, tls: { cert, key: read('idp-key.pem') } });
+    const idp = await startIdentityProvider({ clients, tls: { cert, key } });
     cleanups.push(() => idp.stop());
     const settings = { ...of(idp.issuer), allowInsecureHttp: false, clientSecret: new Redacted('a-secret') };
     const untrusting = await providerOf(settings, createSystemClock()).fetch(ANY);
