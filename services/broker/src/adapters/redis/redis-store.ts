@@ -19,18 +19,9 @@ import {
   type Store,
 } from '../../app/ports/store.js';
 import { createKeys, type Keys } from './keys.js';
-import {
-  formatTarget,
-  listOf,
-  numberOf,
-  parseChannel,
-  parseHit,
-  parseLog,
-  parseReply,
-  textOf,
-  type Reply,
-} from './replies.js';
-import { Scripts, toStoreError, type RedisClient, type ScriptName } from './scripts.js';
+import { PartitionScripts } from './partition-scripts.js';
+import { formatTarget, listOf, numberOf, parseChannel, parseHit, parseLog, textOf, type Reply } from './replies.js';
+import { Scripts, toStoreError, type RedisClient } from './scripts.js';
 
 /** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
 const FLOOR_LIFE_MS = 24 * 60 * 60 * 1_000;
@@ -54,15 +45,14 @@ export class RedisStore implements Store {
   readonly #client: RedisClient;
   readonly #scripts: Scripts;
   readonly #keys: Keys;
-  /** The greatest epoch and generation seen, by partition: a new epoch begins above them. */
-  readonly #highest: { epoch: number; generation: number }[];
+  readonly #partitions: PartitionScripts;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
     this.#client = options.client;
     this.#scripts = new Scripts(options.client, options.onError);
     this.#keys = createKeys(options.namespace);
-    this.#highest = Array.from({ length: options.partitions }, () => ({ epoch: 0, generation: 0 }));
+    this.#partitions = new PartitionScripts(this.#scripts, this.#keys, options.clock, options.partitions);
   }
 
   isAvailable(): boolean {
@@ -70,20 +60,20 @@ export class RedisStore implements Store {
   }
 
   async read(address: SlotAddress, policy: number): Promise<ReadReply> {
-    const reply = await this.#slotScript('read', address, policy, []);
+    const reply = await this.#partitions.runOn(address, 'read', policy, []);
     if (reply.tag === 'hit') return this.#hit(reply, address.partition);
     return { kind: 'miss', asOf: reply.asOf, floor: reply.number(0) };
   }
 
   async reserve(request: ReserveRequest): Promise<ReserveReply> {
     const { address, wantGreaterThan, floor, attempt, callMs, policy } = request;
-    const reply = await this.#slotScript('reserve', address, policy, [wantGreaterThan, floor, attempt, callMs]);
+    const reply = await this.#partitions.runOn(address, 'reserve', policy, [wantGreaterThan, floor, attempt, callMs]);
     const { asOf } = reply;
     switch (reply.tag) {
       case 'hit':
         return this.#hit(reply, address.partition);
       case 'go':
-        this.#note(address.partition, asOf.epoch, reply.number(0));
+        this.#partitions.note(address.partition, asOf.epoch, reply.number(0));
         return { kind: 'go', asOf, generation: reply.number(0) };
       case 'relock':
         return { kind: 'relock', asOf, floor: reply.number(0) };
@@ -119,7 +109,7 @@ export class RedisStore implements Store {
       policy,
       channelCandidate,
     } = request;
-    const reply = await this.#slotScript('commit', address, policy, [
+    const reply = await this.#partitions.runOn(address, 'commit', policy, [
       attempt,
       epoch,
       generation,
@@ -148,7 +138,7 @@ export class RedisStore implements Store {
   }
 
   async fail(request: FailRequest): Promise<number> {
-    const reply = await this.#slotScript('fail', request.address, 0, [
+    const reply = await this.#partitions.runOn(request.address, 'fail', 0, [
       request.attempt,
       request.code,
       request.message,
@@ -167,9 +157,9 @@ export class RedisStore implements Store {
     minIntervalMs: number,
   ): ReturnType<Store['reject']> {
     const keys = this.#keys.slot(address.partition, address.slot);
-    const reply = await this.#slotScript(
-      'reject',
+    const reply = await this.#partitions.runOn(
       address,
+      'reject',
       0,
       [epoch, generation, minIntervalMs, FLOOR_LIFE_MS],
       [keys.rejected],
@@ -182,13 +172,13 @@ export class RedisStore implements Store {
     const { slots } = this.#keys.partition(partition);
     const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
     const wait = this.#options.durableReplicas > 0;
-    const reply = await this.#run(
+    const reply = await this.#partitions.run(
       'revoke',
       partition,
       [this.#keys.revocation(partition, id), keys.record, keys.floor, keys.flight, keys.channel, slots],
       [formatTarget(target), FLOOR_LIFE_MS, policy ?? ''],
     );
-    this.#note(partition, reply.asOf.epoch, reply.number(0));
+    this.#partitions.note(partition, reply.asOf.epoch, reply.number(0));
     return {
       asOf: reply.asOf,
       partition,
@@ -202,7 +192,7 @@ export class RedisStore implements Store {
 
   async confirm(target: InvalidationTarget, partition: number, epoch: number, floor: number): Promise<boolean> {
     const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
-    const reply = await this.#run('confirm', partition, [keys.floor], [formatTarget(target), epoch, floor]);
+    const reply = await this.#partitions.run('confirm', partition, [keys.floor], [formatTarget(target), epoch, floor]);
     return reply.tag === 'ok';
   }
 
@@ -215,14 +205,18 @@ export class RedisStore implements Store {
   }
 
   async leave(): Promise<void> {
-    await Promise.all(this.#highest.map((_, partition) => this.#run('leave', partition, [], [this.#options.broker])));
+    await Promise.all(
+      this.#partitions.partitions.map((partition) =>
+        this.#partitions.run('leave', partition, [], [this.#options.broker]),
+      ),
+    );
   }
 
   async registerPolicy(fingerprint: string): Promise<number> {
-    const first = await this.#run('policy', 0, [], [fingerprint, '']);
+    const first = await this.#partitions.run('policy', 0, [], [fingerprint, '']);
     const version = first.number(0);
-    const others = this.#highest.map((_, partition) => partition).slice(1);
-    await Promise.all(others.map((partition) => this.#run('policy', partition, [], [fingerprint, version])));
+    const others = this.#partitions.partitions.slice(1);
+    await Promise.all(others.map((partition) => this.#partitions.run('policy', partition, [], [fingerprint, version])));
     return version;
   }
 
@@ -240,7 +234,7 @@ export class RedisStore implements Store {
     limit: number,
   ): ReturnType<Store['list']> {
     const found: ListedSlot[] = [];
-    for (const [partition] of this.#highest.entries()) {
+    for (const partition of this.#partitions.partitions) {
       if (filter.partition !== undefined && filter.partition !== partition) continue;
       for (let offset = 0; ; offset += LIST_PAGE) {
         const page = await this.#listPage(partition, filter, offset);
@@ -306,7 +300,7 @@ export class RedisStore implements Store {
   ): Promise<{ slots: ListedSlot[]; seen: number }> {
     const { slots } = this.#keys.partition(partition);
     const prefixes = [this.#keys.prefix(partition, 'record'), this.#keys.prefix(partition, 'floor')];
-    const reply = await this.#run(
+    const reply = await this.#partitions.run(
       'list',
       partition,
       [slots],
@@ -333,7 +327,7 @@ export class RedisStore implements Store {
   async #readAlong(requests: readonly LeaseRequest[], broker: string, leaseMs: number): Promise<readonly LeaseReply[]> {
     return Promise.all(
       requests.map(async ({ partition, epoch, applied }) => {
-        const reply = await this.#run('lease', partition, [], [broker, leaseMs, epoch, applied]);
+        const reply = await this.#partitions.run('lease', partition, [], [broker, leaseMs, epoch, applied]);
         return {
           partition,
           asOf: reply.asOf,
@@ -348,51 +342,8 @@ export class RedisStore implements Store {
 
   #hit(reply: Reply, partition: number): ReturnType<typeof parseHit> {
     const hit = parseHit(reply);
-    this.#note(partition, hit.asOf.epoch, hit.record.generation);
+    this.#partitions.note(partition, hit.asOf.epoch, hit.record.generation);
     return hit;
-  }
-
-  async #slotScript(
-    name: ScriptName,
-    address: SlotAddress,
-    policy: number,
-    args: readonly (string | number | Uint8Array)[],
-    moreKeys: readonly string[] = [],
-  ): Promise<Reply> {
-    const keys = this.#keys.slot(address.partition, address.slot);
-    const { slots } = this.#keys.partition(address.partition);
-    return this.#run(
-      name,
-      address.partition,
-      [keys.record, keys.floor, keys.flight, keys.channel, slots, ...moreKeys],
-      [address.source, address.provider, address.recipe, address.slot, policy, ...args],
-    );
-  }
-
-  async #run(
-    name: ScriptName,
-    partition: number,
-    keys: readonly string[],
-    args: readonly (string | number | Uint8Array)[],
-  ): Promise<Reply> {
-    const { meta, log, brokers } = this.#keys.partition(partition);
-    const highest = this.#highest[partition] ?? { epoch: 0, generation: 0 };
-    const sentAtMs = this.#options.clock.elapsedMs();
-    const values = await this.#scripts.run(
-      name,
-      [meta, log, brokers, ...keys],
-      [highest.epoch, highest.generation, ...args],
-    );
-    const reply = parseReply(values, sentAtMs);
-    this.#note(partition, reply.asOf.epoch, 0);
-    return reply;
-  }
-
-  #note(partition: number, epoch: number, generation: number): void {
-    const highest = this.#highest[partition];
-    if (highest === undefined) return;
-    highest.epoch = Math.max(highest.epoch, epoch);
-    highest.generation = Math.max(highest.generation, generation);
   }
 }
 
