@@ -71,29 +71,28 @@ describe('R2: an error of the provider', () => {
       const first = await callsDuring(() => ops.refusal(get(source)));
       expect(first.calls).toBe(1);
       const { retryAfterMs = 0 } = first.value;
-      expect(first.value).toMatchObject({ code });
       expect(retryAfterMs).toBeGreaterThan(0);
       expect(retryAfterMs).toBeLessThanOrEqual(1_000);
 
       // The provider has recovered. Until the pause is over nobody asks it, whichever replica is asked.
-      let refusals = 0;
+      const refusals: { readonly code: ErrorCode; readonly message: string }[] = [];
       const recovery = await callsDuring(() =>
         eventually(
           async () => {
             const replies = await Promise.all(MANY.map(() => ops.answer(get(source))));
-            for (const refused of replies.filter((answer) => 'error' in answer)) {
-              refusals += 1;
-              expect(refused.error).toMatchObject({ code });
-              expect(refused.error.message).not.toContain('canary');
-            }
+            refusals.push(...replies.flatMap((answer) => ('error' in answer ? [answer.error] : [])));
             return replies.some((answer) => 'accessToken' in answer);
           },
           { what: 'a token after the pause' },
         ),
       );
       expect(clock.elapsedMs() - sentAtMs).toBeGreaterThanOrEqual(retryAfterMs);
-      expect(refusals).toBeGreaterThan(0);
       expect(recovery.calls).toBe(1);
+      expect(refusals.length).toBeGreaterThan(0);
+      for (const refusal of [first.value, ...refusals]) {
+        expect(refusal).toMatchObject({ code });
+        expect(refusal.message).not.toContain('canary');
+      }
     },
   );
 
@@ -166,7 +165,9 @@ describe('R1: what goes wrong', () => {
   it('is told without the words of the provider, of Redis or of the network', () => {
     expect(seen.size).toBe(5);
     for (const { message } of seen.values())
-      expect(message).not.toMatch(/canary|ECONNREFUSED|127\.0\.0\.1|localhost|:\d{4,5}|\bat \S+:\d+/);
+      expect(message).not.toMatch(
+        /canary|client authentication failed|[{}]|ECONNREFUSED|127\.0\.0\.1|localhost|:\d{4,5}|\bat \S+:\d+/,
+      );
     const log = stack.logLines.join('');
     // Operators find the reason in the log.
     expect(log).toContain('ECONNREFUSED');
