@@ -2,7 +2,7 @@ import { eventually } from '@token-broker/testing';
 import { LocalError } from './local-error.js';
 import { startLocalProcess, type LocalProcess } from './local-process.js';
 import type { ProcessGuard } from './process-guard.js';
-import { programOf } from './programs.js';
+import { brokerProgram } from './programs.js';
 
 const LISTEN_LIMIT_MS = 15_000;
 const READY_LIMIT_MS = 15_000;
@@ -27,7 +27,7 @@ export async function startBrokerProcess(options: BrokerProcessOptions): Promise
   const { name } = options;
   const process = startLocalProcess({
     name,
-    path: programOf('@token-broker/broker'),
+    path: brokerProgram(),
     args: ['--config', options.configurationFile],
     guard: options.guard,
     adopt: options.adopt,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { programOf } from './programs.js';
+import { tokenctlProgram } from './programs.js';
 import type { Report } from './report.js';
 import { writePrivately } from './secrets.js';
 import type { Stack } from './stack.js';
@@ -34,7 +34,7 @@ function wrapperOf(environment: Readonly<Record<string, string>>): string {
   return [
     '#!/bin/sh',
     ...Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}`),
-    `exec ${quoted(process.execPath)} ${quoted(programOf('@token-broker/tokenctl'))} "$@"`,
+    `exec ${quoted(process.execPath)} ${quoted(tokenctlProgram())} "$@"`,
     '',
   ].join('\n');
 }

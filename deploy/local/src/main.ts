@@ -10,6 +10,7 @@ import { startStack, type Stack } from './stack.js';
 
 /** Exit codes, beside 0: every claim was true. */
 const EXIT_NOT_TRUE = 1;
+const EXIT_USAGE = 2;
 const EXIT_NOT_STARTED = 3;
 const EXIT_INTERRUPTED = 130;
 
@@ -26,6 +27,7 @@ const program = new Command('npm start --')
   .option('--once', 'end after the scenario; exit code 0 only where every claim was true', false)
   .option('--json', 'print, as the last line, one JSON object with each claim, its figure and its truth', false)
   .option('--verbose', 'show what each process prints', false)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE))
   .addHelpText(
     'after',
     '\nExamples:\n  npm start                     the scenario, then stays up until Ctrl-C\n  npm start -- --once --json    for machines',
@@ -53,7 +55,12 @@ async function run(options: Options): Promise<number> {
   try {
     report.beginStack();
     stack = await startStack(report, interrupted.signal);
-    const observations = await runScenario(stack, report, interrupted.signal);
+    const loss = new Promise<never>((_, reject) => stack?.onLost(reject));
+    const noMore = interruption.then(() => {
+      throw new Error('interrupted');
+    });
+    const observations = await Promise.race([runScenario(stack, report, interrupted.signal), loss, noMore]);
+    noMore.catch(() => undefined);
     const claims = claimsOf(observations);
     report.totals(observations);
     report.claims(claims);
@@ -61,6 +68,10 @@ async function run(options: Options): Promise<number> {
     exitCode = allTrue ? 0 : EXIT_NOT_TRUE;
     json = { ok: allTrue, claims };
     if (!options.once) {
+      stack.onLost((error) => {
+        report.failure(error);
+        report.say('The others go on.');
+      });
       await invite(stack, report);
       if (options.json) process.stdout.write(`${JSON.stringify(json)}\n`);
       json = undefined;

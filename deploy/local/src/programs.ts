@@ -1,6 +1,15 @@
 import { fileURLToPath } from 'node:url';
 
-/** The built program of a package of this repository, which is started as a process: never run from source. */
-export function programOf(packageName: '@token-broker/broker' | '@token-broker/tokenctl'): string {
-  return fileURLToPath(new URL('../dist/main.js', import.meta.resolve(packageName)));
+// Programs are started as processes, as they were built: never from source, wherever this module runs.
+
+export function brokerProgram(): string {
+  return builtProgram(import.meta.resolve('@token-broker/broker'));
+}
+
+export function tokenctlProgram(): string {
+  return builtProgram(import.meta.resolve('@token-broker/tokenctl'));
+}
+
+function builtProgram(entrance: string): string {
+  return fileURLToPath(new URL('../dist/main.js', entrance));
 }

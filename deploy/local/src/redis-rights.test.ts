@@ -12,7 +12,7 @@ import { CLIENT_OF_SOURCE, OPERATOR, PAYMENTS } from './participants.js';
 import { startProcessGuard } from './process-guard.js';
 import { generateSecrets, writePrivately } from './secrets.js';
 import { startLocalProcess } from './local-process.js';
-import { programOf } from './programs.js';
+import { tokenctlProgram } from './programs.js';
 import { runRevocation } from './tokenctl-run.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -93,7 +93,7 @@ it('a broker needs no more rights than deploy/redis gives it, and calls a revoca
   };
   const get = startLocalProcess({
     name: 'tokenctl get',
-    path: programOf('@token-broker/tokenctl'),
+    path: tokenctlProgram(),
     args: ['get', PAYMENTS],
     env: operator,
     guard,

@@ -50,10 +50,6 @@ export class Report implements ScenarioReport, StackProgress {
     if (this.#verbose) this.#screen.line(this.#screen.colour('dim', `    ${process} | ${line}`));
   }
 
-  lost(error: LocalError): void {
-    this.failure(error);
-  }
-
   failure(error: LocalError): void {
     const { message, why, next, lines } = error;
     this.#screen.line();

@@ -25,8 +25,6 @@ export interface StackProgress {
   done(what: string, where: string, tookMs: number): void;
   /** A line that a process has printed. */
   line(process: string, line: string): void;
-  /** A process has ended that should run. */
-  lost(error: LocalError): void;
 }
 
 /** The whole system on this machine. */
@@ -44,6 +42,8 @@ export interface Stack {
   readonly operatorEnvironment: Readonly<Record<string, string>>;
   /** For further processes, such as `tokenctl`: they end when this process does. */
   readonly guard: ProcessGuard;
+  /** Tells of each process that ends while the system runs. */
+  onLost(listener: (error: LocalError) => void): void;
   /** Stops everything, the last that was started first. Stopping twice does nothing. */
   stop(): Promise<void>;
 }
@@ -81,7 +81,12 @@ interface Start {
 }
 
 async function start({ progress, signal, started, stop, isStopping }: Start): Promise<Stack> {
-  const directory = await mkdtemp(join(tmpdir(), 'token-broker-local-'));
+  const directory = await mkdtemp(join(tmpdir(), 'token-broker-local-')).catch((error: unknown) => {
+    throw new LocalError('there is no folder for the secrets of this run', {
+      why: error instanceof Error ? error.message : String(error),
+      next: 'Set TMPDIR to a folder that can be written to.',
+    });
+  });
   started.push(() => rm(directory, { recursive: true, force: true }));
   const guard = startProcessGuard(directory);
   started.push(() => guard.close());
@@ -93,6 +98,7 @@ async function start({ progress, signal, started, stop, isStopping }: Start): Pr
   });
   aborted.catch(() => undefined);
   let isRunning = false;
+  const lossListeners: ((error: LocalError) => void)[] = [];
   const timed = async <T>(what: string, begin: () => Promise<T>, where: (value: T) => string): Promise<T> => {
     signal.throwIfAborted();
     progress.begin(what);
@@ -111,8 +117,9 @@ async function start({ progress, signal, started, stop, isStopping }: Start): Pr
         // While the stack starts, whoever waits for the process finds out by itself.
         if (!isRunning || isStopping()) return;
         const why = `the process ${describeExit(exit)}`;
-        const next = 'The others go on. Press Ctrl-C to stop them, and start again.';
-        progress.lost(new LocalError(`${process.name} is gone`, { why, next, lines: process.lastLines() }));
+        const next = 'Unless you have ended it, its last lines below say why.';
+        const error = new LocalError(`${process.name} is gone`, { why, next, lines: process.lastLines() });
+        for (const listener of lossListeners) listener(error);
       });
     };
   };
@@ -238,6 +245,7 @@ async function start({ progress, signal, started, stop, isStopping }: Start): Pr
       TOKENCTL_PASSWORD_FILE: passwordFileOf(OPERATOR),
     },
     guard,
+    onLost: (listener) => lossListeners.push(listener),
     stop,
   };
 }

@@ -4,7 +4,7 @@ import { startLocalProcess } from './local-process.js';
 import { machineNowMs } from './machine-clock.js';
 import { PAYMENTS } from './participants.js';
 import type { ProcessGuard } from './process-guard.js';
-import { programOf } from './programs.js';
+import { tokenctlProgram } from './programs.js';
 
 const LIMIT_MS = 20_000;
 
@@ -32,7 +32,7 @@ export async function runRevocation(
   const lines: string[] = [];
   const process = startLocalProcess({
     name: 'tokenctl',
-    path: programOf('@token-broker/tokenctl'),
+    path: tokenctlProgram(),
     args: REVOKE_ARGUMENTS,
     env,
     guard,
