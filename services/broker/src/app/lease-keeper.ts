@@ -65,7 +65,8 @@ export class LeaseKeeper {
 
   /** Something newer than what was read is known: read now. */
   hurry(): void {
-    if (this.#running === undefined && !this.#stopped) void this.readAlong();
+    // Before the first read there is nothing to catch up with: whoever starts this broker reads.
+    if (this.#leasedAtMs !== undefined && this.#running === undefined) void this.readAlong();
   }
 
   /** A read that is sent after this call. Callers share it. `false`: Redis did not answer, or an older data set did. */
