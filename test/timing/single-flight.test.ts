@@ -7,9 +7,9 @@ import { startBrokerProcess, type BrokerProcess } from '../e2e/broker-process.js
 
 /** Rounds that count, and rounds before them in which programs get warm: what is measured is how a fleet runs, not starts. */
 const ROUNDS = 9;
-const WARM_UP_ROUNDS = 25;
+const WARM_UP_ROUNDS = 80;
 /** Other work on the machine only ever adds time: the best of so many series counts. */
-const SERIES = 3;
+const SERIES = 5;
 const BOUND = 1.1;
 const CALLERS = 300;
 const IDP_MS = 200;
