@@ -43,6 +43,8 @@ interface Renewal {
 export class Refresher {
   readonly #ports: RefresherPorts;
   readonly #schedule = new Schedule<Renewal>();
+  /** The generation that is planned for, by slot: one that is evicted and read again is planned for once. */
+  readonly #planned = new Map<string, number>();
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #running = 0;
@@ -57,7 +59,7 @@ export class Refresher {
     const { sources, random, broker, brokers } = this.#ports;
     const { slot } = held.address;
     const source = sources.source(held.address.source);
-    if (source?.recipe !== held.address.recipe) return;
+    if (source?.recipe !== held.address.recipe || this.#planned.get(slot) === held.generation) return;
     const beforeMs = refreshBeforeExpiryMs(source.configuration.refresh.ahead, held.lifeMs, random.uniform());
     if (beforeMs === undefined) return;
     const rank = rankOf(slot, broker, brokers());
@@ -83,19 +85,21 @@ export class Refresher {
 
   #add(atMs: number, renewal: Renewal): void {
     this.#schedule.add(atMs, renewal);
+    this.#planned.set(renewal.slot, renewal.generation);
     if (this.#schedule.size > 2 * this.#ports.memory.size + STALE_PLANS) this.#forgetStale();
     this.#arm();
   }
 
-  /** A slot that is evicted and read again is planned for each time: one plan for each is enough. */
   #forgetStale(): void {
-    const { memory } = this.#ports;
-    const planned = new Set<string>();
-    this.#schedule.retain(({ slot, generation }) => {
-      if (memory.peek(slot)?.generation !== generation || planned.has(slot)) return false;
-      planned.add(slot);
-      return true;
+    this.#schedule.retain((renewal) => {
+      const isHeld = this.#ports.memory.peek(renewal.slot)?.generation === renewal.generation;
+      if (!isHeld) this.#forget(renewal);
+      return isHeld;
     });
+  }
+
+  #forget({ slot, generation }: Renewal): void {
+    if (this.#planned.get(slot) === generation) this.#planned.delete(slot);
   }
 
   #arm(): void {
@@ -115,6 +119,7 @@ export class Refresher {
     while (this.#running < MAX_CONCURRENT && !this.#stopped) {
       const due = this.#schedule.takeDue(this.#ports.clock.elapsedMs());
       if (due === undefined) break;
+      this.#forget(due);
       const held = this.#ports.memory.peek(due.slot);
       // Renewed by somebody else, revoked, evicted: whoever holds the new one has planned for it.
       if (held?.generation !== due.generation || held.dead) continue;

@@ -54,10 +54,10 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
   const startedAtMs = clock.elapsedMs();
   const id = order.id ?? randomId(random);
   log.audit('revocation: ordered', { id, target: describe(order.target), by: order.by, reason: order.reason });
-  const present = await store.presences();
   let attempt: Attempt | undefined;
   let receipts: Collector | undefined;
   try {
+    const present = await store.presences();
     for (let tries = 1; attempt?.stands !== true && tries <= TRIES; tries++) {
       const messageId = tries === 1 ? id : `${id}-${String(tries)}`;
       receipts?.close();
