@@ -1,0 +1,60 @@
+import { delay, err, ok, Redacted, type Clock, type Result } from '@token-broker/foundation';
+import type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from '../ports/provider.js';
+
+export type Issue = Result<IssuedToken, ProviderFailure>;
+
+/** An identity provider that numbers its tokens, and counts who is calling at once. */
+export class FakeIdentityProvider {
+  /** Of the tokens that it issues. */
+  lifeMs = 600_000;
+  /** How long a call takes. */
+  tookMs = 0;
+  /** In place of the next tokens. */
+  answer: ((call: number) => Issue | undefined) | undefined;
+  calls = 0;
+  mostAtOnce = 0;
+  readonly requests: ProviderRequest[] = [];
+  readonly takenBack: string[] = [];
+  readonly #clock: Clock;
+  #atOnce = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** One source's way to it. */
+  provider(): Provider {
+    return {
+      fetch: (request) => this.#fetch(request),
+      revoke: (token) => {
+        this.takenBack.push(token.reveal());
+        return Promise.resolve(ok(undefined));
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  async #fetch(request: ProviderRequest): Promise<Issue> {
+    const call = ++this.calls;
+    this.requests.push(request);
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
+    const { lifeMs } = this;
+    if (this.tookMs > 0) await delay(this.#clock, this.tookMs);
+    else await Promise.resolve();
+    this.#atOnce--;
+    return this.answer?.(call) ?? issued(`token-${String(call)}`, lifeMs);
+  }
+}
+
+export function issued(accessToken: string, lifeMs: number): Issue {
+  return ok({ accessToken: new Redacted(accessToken), tokenType: 'Bearer', lifeMs });
+}
+
+export function refused(code: ProviderFailure['code'], retryAfterMs?: number): Issue {
+  return err({
+    code,
+    message: 'no token',
+    detail: 'the fake was told so',
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}

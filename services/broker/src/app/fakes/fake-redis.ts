@@ -1,0 +1,134 @@
+import type { Clock } from '@token-broker/foundation';
+import type { InvalidationTarget, LogEntry, SlotAddress } from '../ports/store.js';
+
+export interface FakeRecord {
+  readonly generation: number;
+  readonly epoch: number;
+  readonly expiresAtMs: number;
+  readonly usableUntilMs: number;
+  readonly recipe: string;
+  /** Gone when the record was revoked. */
+  readonly sealed: Uint8Array | undefined;
+  readonly attempt: string;
+  readonly tokenHash: string;
+  readonly source: string;
+}
+
+export interface FakeFlight {
+  readonly attempt: string;
+  readonly generation: number;
+  readonly untilMs: number;
+  readonly epoch: number;
+  readonly recipe: string;
+  readonly failures: number;
+  readonly failed: { readonly code: string; readonly message: string } | undefined;
+  readonly forgottenAtMs: number;
+}
+
+export interface FakeSlot {
+  record: FakeRecord | undefined;
+  floor: number;
+  flight: FakeFlight | undefined;
+  channel:
+    | { readonly version: number; readonly epoch: number; readonly policy: number; readonly sealed: Uint8Array }
+    | undefined;
+  rejectedUntilMs: number;
+}
+
+/** What the prelude of every script reads and writes, and what one script sees at once. */
+export class FakePartition {
+  epoch = 0;
+  replid = '';
+  generation = 0;
+  vseq = 0;
+  epochBeganMs = 0;
+  policy = 0;
+  fingerprint = '';
+  log: LogEntry[] = [];
+  readonly cutoffs = new Map<string, number>();
+  readonly changed = new Map<string, number>();
+  readonly brokers = new Map<string, number>();
+  readonly revocations = new Map<string, { readonly epoch: number; readonly floor: number; readonly vseq: number }>();
+  readonly slots = new Map<string, FakeSlot>();
+
+  slot(name: string): FakeSlot {
+    let slot = this.slots.get(name);
+    if (slot === undefined) {
+      slot = { record: undefined, floor: 0, flight: undefined, channel: undefined, rejectedUntilMs: 0 };
+      this.slots.set(name, slot);
+    }
+    return slot;
+  }
+
+  /** The greatest of the slot's floor and the cutoffs above it. */
+  floorOf({ slot, source, provider }: SlotAddress): number {
+    const cutoffs = ['all', `provider:${provider}`, `source:${source}`].map((name) => this.cutoffs.get(name) ?? 0);
+    return Math.max(this.slots.get(slot)?.floor ?? 0, ...cutoffs);
+  }
+
+  nextGeneration(nowMs: number): number {
+    this.generation = Math.max(this.generation + 1, nowMs * 1_000);
+    return this.generation;
+  }
+
+  invalidate(target: InvalidationTarget, floor: number): void {
+    this.vseq++;
+    this.log.push({ vseq: this.vseq, floor, target });
+  }
+
+  leased(nowMs: number): string[] {
+    return [...this.brokers].filter(([, untilMs]) => untilMs > nowMs).map(([name]) => name);
+  }
+}
+
+/**
+ * The data of one Redis in this process, with its own clock. It keeps what the scripts in `lua/` keep; records and flights
+ * expire, floors, channels and notes of revocations stay for ever. `fake-scripts.ts` has the scripts' decisions.
+ */
+export class FakeRedis {
+  readonly clock: Clock;
+  readonly nearCaches = new Map<string, number>();
+  readonly secrets = new Map<string, Uint8Array>();
+  /** How far the clock of this Redis is ahead of everybody's. */
+  aheadMs = 0;
+  partitions: readonly FakePartition[];
+  #servers = 1;
+
+  constructor(clock: Clock, partitions: number) {
+    this.clock = clock;
+    this.partitions = Array.from({ length: partitions }, () => new FakePartition());
+  }
+
+  get nowMs(): number {
+    return Math.floor(this.clock.wallMs() + this.aheadMs);
+  }
+
+  /** The partition as a script finds it: a new epoch has begun where another server, or an empty one, answers. */
+  adopt(index: number, highest: { readonly epoch: number; readonly generation: number }): FakePartition {
+    const partition = this.partitions[index];
+    if (partition === undefined) throw new RangeError(`there is no partition ${String(index)}`);
+    const replid = `server-${String(this.#servers)}`;
+    if (partition.epoch !== 0 && partition.replid === replid) return partition;
+    const nowUs = this.nowMs * 1_000;
+    partition.epoch = Math.max(nowUs, partition.epoch + 1, highest.epoch + 1);
+    partition.generation = Math.max(nowUs, partition.generation + 1, highest.generation + 1);
+    partition.replid = replid;
+    partition.vseq = 0;
+    partition.epochBeganMs = this.nowMs;
+    partition.log = [];
+    partition.brokers.clear();
+    return partition;
+  }
+
+  /** Another server answers from now on, with the same data: a restart, a promotion that lost nothing. */
+  promote(): void {
+    this.#servers++;
+  }
+
+  /** `FLUSHALL`. */
+  flush(): void {
+    this.partitions = this.partitions.map(() => new FakePartition());
+    this.nearCaches.clear();
+    this.secrets.clear();
+  }
+}

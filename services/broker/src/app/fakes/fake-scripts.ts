@@ -1,0 +1,263 @@
+import type { ErrorCode } from '@token-broker/protocol';
+import type {
+  AsOf,
+  CommitReply,
+  CommitRequest,
+  FailRequest,
+  Hit,
+  InvalidationTarget,
+  ListedSlot,
+  ReadReply,
+  ReserveReply,
+  ReserveRequest,
+  RevokeReply,
+  SlotAddress,
+  Store,
+  StoredChannel,
+} from '../ports/store.js';
+import type { FakePartition, FakeSlot } from './fake-redis.js';
+
+const MAX_FLIGHT_US = 900 * 1_000_000;
+
+/** One script: the partition, the time, and as of when the answer is true (read after the script has changed it). */
+export interface Script {
+  readonly partition: FakePartition;
+  readonly nowMs: number;
+  readonly asOf: () => AsOf;
+}
+
+export function read(script: Script, address: SlotAddress, policy: number): ReadReply {
+  const slot = script.partition.slot(address.slot);
+  if (isLive(script, slot, address)) return hit(script, slot, address, policy);
+  return { kind: 'miss', asOf: script.asOf(), floor: script.partition.floorOf(address) };
+}
+
+export function reserve(script: Script, request: ReserveRequest): ReserveReply {
+  const { address, wantGreaterThan, attempt, callMs, policy } = request;
+  const { partition, nowMs } = script;
+  const slot = partition.slot(address.slot);
+  const floor = partition.floorOf(address);
+  if (isOutdated(partition, address, policy)) return { kind: 'policy', asOf: script.asOf() };
+  if (isLive(script, slot, address) && (slot.record?.generation ?? 0) > wantGreaterThan)
+    return hit(script, slot, address, policy);
+  if (floor !== request.floor) return { kind: 'relock', asOf: script.asOf(), floor };
+
+  const flight = remembered(slot, nowMs);
+  const isOfNow = flight?.epoch === partition.epoch && flight.generation > floor;
+  const isMine = flight?.attempt === attempt && isOfNow;
+  if (flight?.recipe === address.recipe && flight.untilMs > nowMs) {
+    const remainingMs = flight.untilMs - nowMs;
+    if (flight.failed !== undefined) {
+      const { code, message } = flight.failed;
+      return { kind: 'failed', asOf: script.asOf(), code: code as ErrorCode, message, remainingMs };
+    }
+    if (!isMine && isOfNow) return { kind: 'busy', asOf: script.asOf(), remainingMs };
+  }
+  if (isMine && flight.failed === undefined) return { kind: 'go', asOf: script.asOf(), generation: flight.generation };
+
+  const failures = flight?.recipe === address.recipe ? flight.failures : 0;
+  const generation = partition.nextGeneration(nowMs);
+  slot.flight = {
+    attempt,
+    generation,
+    untilMs: nowMs + callMs,
+    epoch: partition.epoch,
+    recipe: address.recipe,
+    failures,
+    failed: undefined,
+    forgottenAtMs: nowMs + callMs + 60_000,
+  };
+  return { kind: 'go', asOf: script.asOf(), generation };
+}
+
+export function commit(script: Script, request: CommitRequest): CommitReply {
+  const { address, attempt, generation, expiresAtMs, usableUntilMs, sealed, tokenHash, policy } = request;
+  const { partition, nowMs } = script;
+  const slot = partition.slot(address.slot);
+  const floor = partition.floorOf(address);
+  const refused = (kind: Exclude<CommitReply['kind'], 'ok'>): CommitReply => ({ kind, asOf: script.asOf() });
+  const committed = (of: number): CommitReply => {
+    const channel = channelOf(partition, slot, floor, policy);
+    return { kind: 'ok', asOf: script.asOf(), generation: of, ...(channel === undefined ? {} : { channel }) };
+  };
+  const record = unexpired(slot, nowMs);
+  if (request.epoch !== partition.epoch) return refused('epoch');
+  if (generation <= floor) return refused('dead');
+  if (record?.attempt === attempt && record.epoch === partition.epoch) return committed(record.generation);
+  if (isOutdated(partition, address, policy)) return refused('policy');
+  if (record?.epoch === partition.epoch && record.generation >= generation) return refused('lost');
+  if (usableUntilMs <= nowMs || nowMs * 1_000 - generation > MAX_FLIGHT_US) return refused('expired');
+  if (record?.tokenHash === tokenHash && (record.sealed === undefined || record.generation <= floor))
+    return refused('replayed');
+
+  const { recipe, source } = address;
+  const { epoch } = partition;
+  slot.record = { generation, epoch, expiresAtMs, usableUntilMs, recipe, sealed, attempt, tokenHash, source };
+  if (slot.flight?.attempt === attempt) slot.flight = undefined;
+  if (policy === partition.policy && channelOf(partition, slot, floor, policy) === undefined)
+    slot.channel = { version: generation, epoch, policy, sealed: request.channelCandidate };
+  return committed(generation);
+}
+
+export function fail({ partition, nowMs }: Script, request: FailRequest): number {
+  const { address, attempt, code, message, retryAfterMs, backoffFirstMs, backoffMaxMs, uniform } = request;
+  const slot = partition.slot(address.slot);
+  const flight = remembered(slot, nowMs);
+  if (flight?.attempt !== attempt) return 0;
+  const failures = flight.failures + 1;
+  const fullMs = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(failures - 1, 30));
+  const pauseMs = Math.floor(Math.max(retryAfterMs, fullMs / 2 + (fullMs / 2) * uniform));
+  slot.flight = {
+    ...flight,
+    failures,
+    failed: { code, message },
+    untilMs: nowMs + pauseMs,
+    forgottenAtMs: nowMs + pauseMs + backoffMaxMs,
+  };
+  return pauseMs;
+}
+
+export function reject(
+  script: Script,
+  address: SlotAddress,
+  epoch: number,
+  generation: number,
+  minIntervalMs: number,
+): Awaited<ReturnType<Store['reject']>> {
+  const { partition, nowMs } = script;
+  const slot = partition.slot(address.slot);
+  const floor = partition.floorOf(address);
+  if (epoch !== partition.epoch || !isLive(script, slot, address) || slot.record?.generation !== generation)
+    return { kind: 'stale', asOf: script.asOf(), floor };
+  if (slot.rejectedUntilMs > nowMs) return { kind: 'limited', asOf: script.asOf(), floor };
+  slot.rejectedUntilMs = nowMs + minIntervalMs;
+  slot.floor = generation;
+  slot.record = undefined;
+  partition.invalidate({ kind: 'slot', slot: address.slot }, generation);
+  return { kind: 'dropped', asOf: script.asOf(), floor: generation };
+}
+
+export function revoke(
+  script: Script,
+  target: InvalidationTarget,
+  index: number,
+  id: string,
+  policy: number | undefined,
+): RevokeReply {
+  const { partition, nowMs } = script;
+  let note = partition.revocations.get(id);
+  if (note?.epoch !== partition.epoch) {
+    const floor = partition.nextGeneration(nowMs);
+    if (target.kind === 'slot') {
+      const slot = partition.slot(target.slot);
+      slot.floor = floor;
+      if (slot.record !== undefined) slot.record = { ...slot.record, sealed: undefined };
+      slot.flight = undefined;
+      slot.channel = undefined;
+    } else partition.cutoffs.set(cutoffName(target), floor);
+    partition.invalidate(target, floor);
+    note = { epoch: partition.epoch, floor, vseq: partition.vseq };
+    partition.revocations.set(id, note);
+  }
+  if (target.kind === 'source' && policy !== undefined)
+    partition.changed.set(target.source, Math.max(policy, partition.changed.get(target.source) ?? 0));
+  return {
+    asOf: script.asOf(),
+    partition: index,
+    floor: note.floor,
+    vseq: note.vseq,
+    epochBeganMs: partition.epochBeganMs,
+    brokers: partition.leased(nowMs),
+    replicas: 0,
+  };
+}
+
+export function confirm({ partition }: Script, target: InvalidationTarget, epoch: number, floor: number): boolean {
+  const stands =
+    target.kind === 'slot' ? partition.slot(target.slot).floor : (partition.cutoffs.get(cutoffName(target)) ?? 0);
+  return epoch === partition.epoch && stands >= floor;
+}
+
+export function list(
+  { partition, nowMs }: Script,
+  index: number,
+  filter: { readonly source?: string; readonly slot?: string },
+): ListedSlot[] {
+  const rows: ListedSlot[] = [];
+  for (const [name, slot] of partition.slots) {
+    const record = unexpired(slot, nowMs);
+    if (record?.sealed === undefined || record.epoch !== partition.epoch) continue;
+    if ((filter.slot ?? name) !== name || (filter.source ?? record.source) !== record.source) continue;
+    const address = { slot: name, partition: index, source: record.source, provider: '', recipe: '' };
+    if (record.generation <= partition.floorOf(address)) continue;
+    const { source, epoch, generation, expiresAtMs } = record;
+    const remainingMs = expiresAtMs - nowMs;
+    rows.push({ slot: name, partition: index, source, epoch, generation, expiresAtMs, remainingMs });
+  }
+  return rows;
+}
+
+function hit({ partition, asOf }: Script, slot: FakeSlot, address: SlotAddress, policy: number): Hit {
+  const { record } = slot;
+  if (record?.sealed === undefined) throw new Error('a hit without a record');
+  const floor = partition.floorOf(address);
+  const channel = channelOf(partition, slot, floor, policy);
+  const { generation, expiresAtMs, sealed } = record;
+  return {
+    kind: 'hit',
+    asOf: asOf(),
+    floor,
+    record: { generation, expiresAtMs, sealed },
+    ...(channel === undefined ? {} : { channel }),
+  };
+}
+
+/** Expired records are gone, as by `PEXPIREAT`. */
+function unexpired(slot: FakeSlot, nowMs: number): FakeSlot['record'] {
+  if (slot.record !== undefined && slot.record.expiresAtMs <= nowMs) slot.record = undefined;
+  return slot.record;
+}
+
+function remembered(slot: FakeSlot, nowMs: number): FakeSlot['flight'] {
+  if (slot.flight !== undefined && slot.flight.forgottenAtMs <= nowMs) slot.flight = undefined;
+  return slot.flight;
+}
+
+function isLive({ partition, nowMs }: Script, slot: FakeSlot, address: SlotAddress): boolean {
+  const record = unexpired(slot, nowMs);
+  return (
+    record?.sealed !== undefined &&
+    record.epoch === partition.epoch &&
+    record.generation > partition.floorOf(address) &&
+    record.usableUntilMs > nowMs &&
+    record.recipe === address.recipe
+  );
+}
+
+function isOutdated(partition: FakePartition, address: SlotAddress, policy: number): boolean {
+  return policy < (partition.changed.get(address.source) ?? 0);
+}
+
+function channelOf(
+  partition: FakePartition,
+  { channel }: FakeSlot,
+  floor: number,
+  policy: number,
+): StoredChannel | undefined {
+  if (channel === undefined || policy !== partition.policy || channel.policy !== policy) return undefined;
+  if (channel.epoch !== partition.epoch || channel.version <= floor) return undefined;
+  return { version: channel.version, sealed: channel.sealed };
+}
+
+function cutoffName(target: InvalidationTarget): string {
+  switch (target.kind) {
+    case 'slot':
+      return `slot:${target.slot}`;
+    case 'source':
+      return `source:${target.source}`;
+    case 'provider':
+      return `provider:${target.provider}`;
+    case 'all':
+      return 'all';
+  }
+}
