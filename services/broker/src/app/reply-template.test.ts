@@ -1,0 +1,46 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { ReplyTemplate } from './reply-template.js';
+
+const number = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+const moment = fc.record({
+  asOf: number,
+  expiresInMs: number,
+  atMs: number,
+  heldMs: number,
+  verified: fc.boolean(),
+});
+const fixed = fc.record({
+  v: fc.constant(1),
+  accessToken: fc.string({ unit: 'binary', minLength: 1 }),
+  scope: fc.option(fc.string({ unit: 'grapheme' }), { nil: null }),
+});
+
+const parse = (reply: Uint8Array): unknown => JSON.parse(Buffer.from(reply).toString('utf8'));
+
+it('renders what was put in, whatever the token and the numbers', () => {
+  fc.assert(
+    fc.property(fixed, fc.array(moment, { minLength: 1 }), (members, moments) => {
+      const template = new ReplyTemplate(members);
+      // What JSON cannot carry (lone surrogates) is told apart from what the template would have broken.
+      const carried = JSON.parse(Buffer.from(JSON.stringify(members)).toString('utf8')) as object;
+      for (const at of moments) expect(parse(template.render(at))).toEqual({ ...carried, ...at });
+    }),
+  );
+});
+
+it('shares no memory between two renderings: a connection may still hold the first', () => {
+  const template = new ReplyTemplate({ accessToken: 'ä€😀' });
+  const at = { asOf: 1, expiresInMs: 2, atMs: 3, heldMs: 4, verified: true };
+  const first = template.render(at);
+  const copy = Buffer.from(first);
+  const second = template.render({ ...at, expiresInMs: 999, verified: false });
+  second.fill(0);
+  expect(Buffer.from(first).equals(copy)).toBe(true);
+});
+
+it('rounds down, so that no life is overstated, and says nothing below zero', () => {
+  const template = new ReplyTemplate({ v: 1 });
+  const at = { asOf: 1, expiresInMs: 1_999.9, atMs: 3.5, heldMs: -1, verified: true };
+  expect(parse(template.render(at))).toEqual({ v: 1, asOf: 1, expiresInMs: 1_999, atMs: 3, heldMs: 0, verified: true });
+});
