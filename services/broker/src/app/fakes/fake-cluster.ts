@@ -11,7 +11,7 @@ import { FakeStore } from './fake-store.js';
 import { RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
 
 export const TICK_MS = 1_000;
-export const PARTITIONS = 4;
+const PARTITIONS = 4;
 
 class FakeService implements Service {
   handler: ServiceHandler | undefined;
