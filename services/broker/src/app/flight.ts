@@ -3,7 +3,7 @@ import { failure } from '@token-broker/protocol';
 import { fetchAndCommit } from './fetch-and-commit.js';
 import { failed, outdated, superseded, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
 import type { NoticeListener } from './notices.js';
-import { StoreError, type Hit, type ReserveReply, type ReserveRequest } from './ports/store.js';
+import { StoreError, type Failed, type Hit, type ReserveReply, type ReserveRequest } from './ports/store.js';
 import { takeRecord } from './take-record.js';
 
 /** Without a notice, a waiter looks itself: first soon, then less and less often. */
@@ -34,6 +34,10 @@ export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightO
   } finally {
     listener.close();
   }
+}
+
+function pausedBy({ code, message, remainingMs }: Failed): FlightOutcome {
+  return failed(failure(code, message, remainingMs));
 }
 
 class Flight {
@@ -71,6 +75,8 @@ class Flight {
     const { store, locks, metrics, clock, sources, log } = this.#ports;
     const { address, source } = this.#plan;
     const read = await store.read(address, sources.current.policy);
+    // During the pause after a failed call nobody calls: the failure is the answer.
+    if (read.kind === 'failed') return pausedBy(read);
     const found = read.kind === 'hit' ? this.#take(read) : undefined;
     if (found !== undefined) return found;
 
@@ -116,7 +122,7 @@ class Flight {
       case 'busy':
         return 'wait';
       case 'failed':
-        return failed(failure(reply.code, reply.message, reply.remainingMs));
+        return pausedBy(reply);
       case 'policy':
         return outdated();
       case 'go':

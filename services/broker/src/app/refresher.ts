@@ -60,7 +60,12 @@ export class Refresher {
     const { slot } = held.address;
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe || this.#planned.get(slot) === held.generation) return;
-    const beforeMs = refreshBeforeExpiryMs(source.configuration.refresh.ahead, held.lifeMs, random.uniform());
+    const beforeMs = refreshBeforeExpiryMs(
+      source.configuration.refresh.ahead,
+      held.lifeMs,
+      held.expiresAtElapsedMs - held.usableUntilElapsedMs,
+      random.uniform(),
+    );
     if (beforeMs === undefined) return;
     const rank = rankOf(slot, broker, brokers());
     this.#add(held.expiresAtElapsedMs - beforeMs + rankDelayMs(rank, held.lifeMs), {

@@ -6,16 +6,28 @@ export type RefreshAhead =
 
 /** The part of the margin by which renewals of many tokens are spread. */
 const JITTER = 0.25;
+/** What a renewal has before the token is no longer handed out, however small the margin: a part of the life, or this. */
+const LEAST_HEADROOM = 0.1;
+const LEAST_HEADROOM_MS = 5_000;
 
 /**
  * When to renew, before expiry; `undefined`: not ahead of demand. The margin is never above half of the life, so that a
- * life shorter than the margin makes no tight loop, and jitter moves it earlier, so that waves of expiry flatten.
- * `uniform` is in [0, 1).
+ * life shorter than the margin makes no tight loop; never so small that the old token falls below the minimum lifetime
+ * first; and jitter moves it earlier, so that waves of expiry flatten.
+ *
+ * @param minRemainingMs the life with which the token is no longer handed out
+ * @param uniform in [0, 1)
  */
-export function refreshBeforeExpiryMs(ahead: RefreshAhead, lifeMs: number, uniform: number): number | undefined {
+export function refreshBeforeExpiryMs(
+  ahead: RefreshAhead,
+  lifeMs: number,
+  minRemainingMs: number,
+  uniform: number,
+): number | undefined {
   if (ahead.kind === 'off') return undefined;
   const wishedMs = ahead.kind === 'ms' ? ahead.ms : lifeMs * ahead.fraction;
-  const marginMs = Math.min(wishedMs, lifeMs / 2);
+  const leastMs = Math.min(minRemainingMs, lifeMs / 2) + Math.min(lifeMs * LEAST_HEADROOM, LEAST_HEADROOM_MS);
+  const marginMs = Math.max(Math.min(wishedMs, lifeMs / 2), leastMs);
   return Math.min(lifeMs * 0.75, marginMs * (1 + JITTER * uniform));
 }
 

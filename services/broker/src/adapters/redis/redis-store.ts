@@ -1,5 +1,4 @@
 import type { Clock } from '@token-broker/foundation';
-import { isErrorCode } from '@token-broker/protocol';
 import { Cluster } from 'ioredis';
 import {
   StoreError,
@@ -20,7 +19,17 @@ import {
 } from '../../app/ports/store.js';
 import { createKeys, type Keys } from './keys.js';
 import { PartitionScripts } from './partition-scripts.js';
-import { formatTarget, listOf, numberOf, parseChannel, parseHit, parseLog, textOf, type Reply } from './replies.js';
+import {
+  formatTarget,
+  listOf,
+  numberOf,
+  parseChannel,
+  parseFailed,
+  parseHit,
+  parseLog,
+  textOf,
+  type Reply,
+} from './replies.js';
 import { Scripts, toStoreError, type RedisClient } from './scripts.js';
 
 /** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
@@ -62,6 +71,7 @@ export class RedisStore implements Store {
   async read(address: SlotAddress, policy: number): Promise<ReadReply> {
     const reply = await this.#partitions.runOn(address, 'read', policy, []);
     if (reply.tag === 'hit') return this.#hit(reply, address.partition);
+    if (reply.tag === 'failed') return parseFailed(reply);
     return { kind: 'miss', asOf: reply.asOf, floor: reply.number(0) };
   }
 
@@ -79,16 +89,8 @@ export class RedisStore implements Store {
         return { kind: 'relock', asOf, floor: reply.number(0) };
       case 'busy':
         return { kind: 'busy', asOf, remainingMs: reply.number(0) };
-      case 'failed': {
-        const code = reply.text(0);
-        return {
-          kind: 'failed',
-          asOf,
-          code: isErrorCode(code) ? code : 'INTERNAL',
-          message: reply.text(1),
-          remainingMs: reply.number(2),
-        };
-      }
+      case 'failed':
+        return parseFailed(reply);
       case 'policy':
         return { kind: 'policy', asOf };
       default:

@@ -1,4 +1,5 @@
-import type { AsOf, Hit, InvalidationTarget, LogEntry, StoredChannel } from '../../app/ports/store.js';
+import { isErrorCode } from '@token-broker/protocol';
+import type { AsOf, Failed, Hit, InvalidationTarget, LogEntry, StoredChannel } from '../../app/ports/store.js';
 import type { ReplyValue } from './scripts.js';
 
 /** One reply of a script: a tag, as of when it is true, and values. */
@@ -36,6 +37,17 @@ export function parseHit(reply: Reply): Hit {
     floor: reply.number(0),
     record: { generation: reply.number(1), expiresAtMs: reply.number(2), sealed: reply.bytes(3) },
     ...(channel === undefined ? {} : { channel }),
+  };
+}
+
+export function parseFailed(reply: Reply): Failed {
+  const code = reply.text(0);
+  return {
+    kind: 'failed',
+    asOf: reply.asOf,
+    code: isErrorCode(code) ? code : 'INTERNAL',
+    message: reply.text(1),
+    remainingMs: reply.number(2),
   };
 }
 

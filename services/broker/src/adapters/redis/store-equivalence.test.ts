@@ -108,8 +108,13 @@ async function story(world: World, seed: number, length: number): Promise<string
     switch (command) {
       case 'read': {
         const reply = await store.read(to, policy);
+        say(reply.kind, epochs.of(reply.asOf.epoch), reply.asOf.vseq);
+        if (reply.kind === 'failed') {
+          say(reply.code, reply.message);
+          break;
+        }
         known.floor = reply.floor;
-        say(reply.kind, generations.of(reply.floor), epochs.of(reply.asOf.epoch), reply.asOf.vseq);
+        say(generations.of(reply.floor));
         if (reply.kind === 'hit') {
           known.generation = reply.record.generation;
           say(generations.of(reply.record.generation), Buffer.from(reply.record.sealed).toString());

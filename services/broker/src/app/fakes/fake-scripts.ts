@@ -3,6 +3,7 @@ import type {
   AsOf,
   CommitReply,
   CommitRequest,
+  Failed,
   FailRequest,
   Hit,
   InvalidationTarget,
@@ -15,7 +16,7 @@ import type {
   Store,
   StoredChannel,
 } from '../ports/store.js';
-import type { FakePartition, FakeSlot } from './fake-redis.js';
+import type { FakeFlight, FakePartition, FakeSlot } from './fake-redis.js';
 
 const MAX_FLIGHT_US = 900 * 1_000_000;
 
@@ -29,7 +30,23 @@ export interface Script {
 export function read(script: Script, address: SlotAddress, policy: number): ReadReply {
   const slot = script.partition.slot(address.slot);
   if (isLive(script, slot, address)) return hit(script, slot, address, policy);
+  const failed = failedOf(script, remembered(slot, script.nowMs), address);
+  if (failed !== undefined) return failed;
   return { kind: 'miss', asOf: script.asOf(), floor: script.partition.floorOf(address) };
+}
+
+/** The failure of the last call of this recipe, while its pause lasts. */
+function failedOf(script: Script, flight: FakeFlight | undefined, address: SlotAddress): Failed | undefined {
+  if (flight?.failed === undefined || flight.recipe !== address.recipe || flight.untilMs <= script.nowMs)
+    return undefined;
+  const { code, message } = flight.failed;
+  return {
+    kind: 'failed',
+    asOf: script.asOf(),
+    code: code as ErrorCode,
+    message,
+    remainingMs: flight.untilMs - script.nowMs,
+  };
 }
 
 export function reserve(script: Script, request: ReserveRequest): ReserveReply {
@@ -45,13 +62,10 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
   const flight = remembered(slot, nowMs);
   const isOfNow = flight?.epoch === partition.epoch && flight.generation > floor;
   const isMine = flight?.attempt === attempt && isOfNow;
-  if (flight?.recipe === address.recipe && flight.untilMs > nowMs) {
-    const remainingMs = flight.untilMs - nowMs;
-    if (flight.failed !== undefined) {
-      const { code, message } = flight.failed;
-      return { kind: 'failed', asOf: script.asOf(), code: code as ErrorCode, message, remainingMs };
-    }
-    if (!isMine && isOfNow) return { kind: 'busy', asOf: script.asOf(), remainingMs };
+  const failed = failedOf(script, flight, address);
+  if (failed !== undefined) return failed;
+  if (flight?.recipe === address.recipe && flight.untilMs > nowMs && !isMine && isOfNow) {
+    return { kind: 'busy', asOf: script.asOf(), remainingMs: flight.untilMs - nowMs };
   }
   if (isMine && flight.failed === undefined) return { kind: 'go', asOf: script.asOf(), generation: flight.generation };
 

@@ -42,7 +42,16 @@ export interface Hit {
   readonly channel?: StoredChannel;
 }
 
-export type ReadReply = Hit | { readonly kind: 'miss'; readonly asOf: AsOf; readonly floor: number };
+/** The last call of this recipe failed, and its pause lasts. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly asOf: AsOf;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remainingMs: number;
+}
+
+export type ReadReply = Hit | Failed | { readonly kind: 'miss'; readonly asOf: AsOf; readonly floor: number };
 
 export interface ReserveRequest {
   readonly address: SlotAddress;
@@ -65,14 +74,7 @@ export type ReserveReply =
   | { readonly kind: 'relock'; readonly asOf: AsOf; readonly floor: number }
   /** Another call is in the air for at most `remainingMs`. */
   | { readonly kind: 'busy'; readonly asOf: AsOf; readonly remainingMs: number }
-  /** The last call of this recipe failed, and its pause lasts. */
-  | {
-      readonly kind: 'failed';
-      readonly asOf: AsOf;
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly remainingMs: number;
-    }
+  | Failed
   /** The cluster runs a newer configuration of this source than this broker. */
   | { readonly kind: 'policy'; readonly asOf: AsOf };
 
