@@ -161,6 +161,25 @@ describe('a changed configuration', () => {
   });
 });
 
+it('K5 L1: a source that was changed while no replica ran is cut off by the first that starts', async () => {
+  const client = await stack.client('billing', { refetchOnRevoke: false });
+  const handle = client.source('orders-api');
+  const old = await handle.get();
+  const stopped = stack.brokers.splice(0);
+  await Promise.all(stopped.map((broker) => broker.stop(1_000)));
+  const withScope = (scope: string) => (settings: Settings) => {
+    const sources = settings['sources'] as Record<string, Settings>;
+    return { ...settings, sources: { ...sources, 'orders-api': { ...sources['orders-api'], scope } } };
+  };
+  await stack.rewrite(withScope('payments:read'));
+  for (const _ of stopped) await stack.addBroker();
+  await eventually(() => handle.current === undefined, { what: 'the near cache to drop the old token' });
+  const { calls, value } = await callsOf(() => handle.get());
+  expect({ calls, scope: value.scope }).toEqual({ calls: 1, scope: 'payments:read' });
+  expect(value.generation).toBeGreaterThan(old.generation);
+  await client.close();
+});
+
 it('K12: all replicas restart with a warm Redis and make no call', async () => {
   const before = await ask(orders, 'orders', 'payments-api');
   const { calls, value } = await callsOf(async () => {

@@ -80,6 +80,17 @@ describe('refresh-ahead', () => {
   });
 });
 
+it('a source that is kept warm is fetched again after a revocation, though nobody asks', async () => {
+  const before = callsFor('warm');
+  const operator = await stack.operator();
+  expect((await operator.revoke({ selector: { source: 'warm' } })).complete).toBe(true);
+  await eventually(async () => (await operator.list({ source: 'warm' })).slots.length === 1, {
+    what: 'the source to be warm again',
+    withinMs: 5_000,
+  });
+  expect(callsFor('warm') - before).toBeLessThanOrEqual(2);
+});
+
 describe('expiry', () => {
   it('E2: nothing below the minimum lifetime is handed out, and then exactly one fetch brings the next', async () => {
     const first = await ask(billing, 'billing', 'orders-api');
@@ -127,9 +138,9 @@ describe('expiry', () => {
       // What has no end is bounded by the partitions, the leases and the near caches, not by the slots.
       const endless: string[] = [];
       for (const key of keys) if ((await redis.pttl(key)) === -1) endless.push(key);
-      expect(endless.filter((key) => !/:(meta|log|brokers|slots|near-caches|secret:recipe-key)$/.test(key))).toEqual(
-        [],
-      );
+      expect(
+        endless.filter((key) => !/:(meta|log|brokers|slots|near-caches|recipes|secret:recipe-key)$/.test(key)),
+      ).toEqual([]);
       await eventually(
         async () => metricValue(await stack.metrics(0), 'token_broker_slots_held', { source: 'orders-api' }) === 0,
         {

@@ -126,6 +126,7 @@ export class Broker {
       timing,
       onPolicy: (policy, fingerprint) => {
         this.#configuration.notePolicy(policy, fingerprint);
+        if (this.#begun) this.#refresher.fetchKeptWarm();
       },
     });
     const brokers = (): readonly string[] => leaseKeeper.brokers;

@@ -7,7 +7,7 @@ import type { Log, Metrics } from './ports/telemetry.js';
 import { loadRecipeKey } from './recipe-key.js';
 import { cutoffId, planConfiguration, type ProviderFactory } from './reconfigure.js';
 import { revoke, type RevocationPorts } from './revocation.js';
-import type { Sources } from './sources.js';
+import type { Snapshot, Sources } from './sources.js';
 
 export type ReloadResult = Omit<ReloadReply, 'v'>;
 
@@ -148,11 +148,14 @@ export class ConfigurationInForce {
     const recipeKey = await loadRecipeKey(ports, this.#namespace, this.#recipeKey);
     const before = sources.current;
     const plan = planConfiguration(before, configuration, recipeKey, createProvider);
+    const changed = new Set(plan.changed);
     let { policy } = before;
     try {
       // A file that has not changed is not the cluster's newest because it was read again.
-      if (isNews || plan.snapshot.fingerprint !== before.fingerprint)
+      if (isNews || plan.snapshot.fingerprint !== before.fingerprint) {
         policy = await store.registerPolicy(plan.snapshot.fingerprint);
+        for (const name of await this.#changedSince(plan.snapshot)) changed.add(name);
+      }
     } catch (error) {
       for (const provider of plan.made) await provider.close();
       throw error;
@@ -161,18 +164,29 @@ export class ConfigurationInForce {
     this.#recipeKey = recipeKey;
     this.#configuration = configuration;
     sources.replace({ ...plan.snapshot, policy });
-    for (const name of plan.changed) {
+    for (const name of changed) {
       revocation.memory.dropWhere((_, source) => source === name);
       this.#owed.set(name, policy);
     }
     for (const provider of plan.retired) await provider.close();
-    log.info('configuration: in force', { policy, sources: [...plan.snapshot.sources.keys()], changed: plan.changed });
+    log.info('configuration: in force', { policy, sources: [...plan.snapshot.sources.keys()], changed: [...changed] });
     await this.#cutOff();
+  }
+
+  /**
+   * Sources whose tokens in the cluster are of another recipe: changed while this replica was not running, or by one that
+   * died before it had cut them off.
+   */
+  async #changedSince({ sources }: Snapshot): Promise<string[]> {
+    const { store } = this.#ports;
+    const noted = await store.recipes();
+    for (const [name, { recipe }] of sources) if (!noted.has(name)) await store.noteRecipe(name, recipe);
+    return [...noted].filter(([name, recipe]) => sources.get(name)?.recipe !== recipe).map(([name]) => name);
   }
 
   /** Ends the tokens of sources that changed, on every replica and in every near cache. */
   async #cutOff(): Promise<void> {
-    const { revocation, log } = this.#ports;
+    const { store, sources, revocation, log } = this.#ports;
     await Promise.all(
       [...this.#owed].map(async ([name, policy]) => {
         try {
@@ -183,6 +197,7 @@ export class ConfigurationInForce {
             id: cutoffId(policy, name),
             policy,
           });
+          await store.noteRecipe(name, sources.source(name)?.recipe);
           this.#owed.delete(name);
         } catch (error) {
           if (!(error instanceof StoreError)) throw error;

@@ -74,12 +74,18 @@ export class Refresher {
     });
   }
 
-  /** Sources that are kept warm are fetched before anybody asks. */
+  /**
+   * Sources that are kept warm are fetched before anybody asks: at the start, after a revocation, and after an outage that
+   * was longer than the token's life. One replica fetches; the others find it in the store, at the latest a tick later.
+   */
   fetchKeptWarm(): void {
-    const { sources, getToken } = this.#ports;
+    const { sources, getToken, memory } = this.#ports;
+    if (this.#stopped) return;
     for (const source of sources.current.sources.values()) {
       if (!source.configuration.refresh.keepWarm) continue;
-      void getToken.obtain({ source, address: sources.address(source, {}), parameters: {} }, 0, 'miss');
+      const address = sources.address(source, {});
+      if (memory.peek(address.slot)?.address.recipe === source.recipe) continue;
+      void getToken.obtain({ source, address, parameters: {} }, 0, 'miss', { onlyIfFree: true });
     }
   }
 

@@ -22,6 +22,7 @@ export interface Keys {
   revocation(partition: number, id: string): string;
   lock(partition: number, name: string): string;
   readonly nearCaches: string;
+  readonly recipes: string;
   secret(name: string): string;
 }
 
@@ -46,6 +47,7 @@ export function createKeys(namespace: string): Keys {
     revocation: (partition, id) => `${tag(partition)}:revocation:${id}`,
     lock: (partition, name) => `${tag(partition)}:lock:${name}`,
     nearCaches: `{${namespace}}:near-caches`,
+    recipes: `{${namespace}}:recipes`,
     secret: (name) => `{${namespace}}:secret:${name}`,
   };
 }

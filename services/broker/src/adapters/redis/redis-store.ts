@@ -222,6 +222,16 @@ export class RedisStore implements Store {
     return version;
   }
 
+  async recipes(): Promise<ReadonlyMap<string, string>> {
+    return new Map(Object.entries(await this.#plain('hgetall', () => this.#client.hgetall(this.#keys.recipes))));
+  }
+
+  async noteRecipe(source: string, recipe: string | undefined): Promise<void> {
+    const key = this.#keys.recipes;
+    if (recipe === undefined) await this.#plain('hdel', () => this.#client.hdel(key, source));
+    else await this.#plain('hset', () => this.#client.hset(key, source, recipe));
+  }
+
   async generations(addresses: readonly SlotAddress[]): ReturnType<Store['generations']> {
     return Promise.all(
       addresses.map(async (address) => {

@@ -89,6 +89,7 @@ export class FakeRedis {
   readonly clock: Clock;
   readonly nearCaches = new Map<string, number>();
   readonly secrets = new Map<string, Uint8Array>();
+  readonly recipes = new Map<string, string>();
   /** How far the clock of this Redis is ahead of everybody's. */
   aheadMs = 0;
   partitions: readonly FakePartition[];
@@ -130,5 +131,6 @@ export class FakeRedis {
     this.partitions = this.partitions.map(() => new FakePartition());
     this.nearCaches.clear();
     this.secrets.clear();
+    this.recipes.clear();
   }
 }

@@ -133,6 +133,17 @@ export class FakeStore implements Store {
     return version;
   }
 
+  recipes(): Promise<ReadonlyMap<string, string>> {
+    return this.#send('hgetall', () => new Map(this.#redis.recipes));
+  }
+
+  noteRecipe(source: string, recipe: string | undefined): Promise<void> {
+    return this.#send('hset', () => {
+      if (recipe === undefined) this.#redis.recipes.delete(source);
+      else this.#redis.recipes.set(source, recipe);
+    });
+  }
+
   generations(addresses: readonly SlotAddress[]): ReturnType<Store['generations']> {
     return Promise.all(
       addresses.map(async (address) => {

@@ -201,6 +201,10 @@ export interface Store {
   leave(): Promise<void>;
   /** The version of the configuration with this fingerprint: a new one when it is not the cluster's current one. */
   registerPolicy(fingerprint: string): Promise<number>;
+  /** By source: the recipe that its tokens in the cluster are of, unless they have been cut off. */
+  recipes(): Promise<ReadonlyMap<string, string>>;
+  /** Notes the recipe of a source from here on; `undefined`: there is no such source any more. */
+  noteRecipe(source: string, recipe: string | undefined): Promise<void>;
   /** What was invalidated after `applied`, for a near cache that has missed something; also in a new epoch. */
   tail(
     requests: readonly LeaseRequest[],
