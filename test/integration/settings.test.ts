@@ -63,14 +63,14 @@ async function recordGone(of: Stack): Promise<void> {
 describe('E6 L7: every setting of time does what it says', () => {
   it('defaultLifetime is the life of a token that comes without one', async () => {
     expiresIn = undefined;
-    const { connectAs } = await stackWith({}, { defaultLifetime: '90s' });
-    expect((await ask(await connectAs('orders'), 'orders', 'payments-api')).lifeMs).toBe(90_000);
+    const running = await stackWith({}, { defaultLifetime: '90s' });
+    expect((await ask(await running.connectAs('orders'), 'orders', 'payments-api')).lifeMs).toBe(90_000);
   });
 
   it('maxLifetime clamps', async () => {
     expiresIn = 1e12;
-    const { connectAs } = await stackWith({}, { maxLifetime: '2h' });
-    expect((await ask(await connectAs('orders'), 'orders', 'payments-api')).lifeMs).toBe(7_200_000);
+    const running = await stackWith({}, { maxLifetime: '2h' });
+    expect((await ask(await running.connectAs('orders'), 'orders', 'payments-api')).lifeMs).toBe(7_200_000);
   });
 
   it.each([
