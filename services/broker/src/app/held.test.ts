@@ -56,3 +56,10 @@ it('is fresh for a wish only with as much life left, or half of its life', () =>
   expect(held.isFreshFor(1_000_000, 30_000)).toBe(true);
   expect(held.isFreshFor(1_000_000, 30_001)).toBe(false);
 });
+
+it('F32: has never more left than its whole life, when the clock of Redis has jumped back since it was issued', () => {
+  const issuedAtMs = 1_000_000;
+  const jumpedBackMs = 600_000;
+  const held = heldOf(issuedAtMs + 60_000, 60_000, issuedAtMs - jumpedBackMs, 5_000);
+  expect(held.remainingMs(5_000)).toBe(60_000);
+});

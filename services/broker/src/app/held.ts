@@ -52,7 +52,8 @@ export class Held {
     this.wantedAtMs = wantedAtMs;
     this.#redisAheadMs = asOf.redisMs - asOf.sentAtMs;
     this.#minLifetimeMs = minLifetimeMs;
-    this.expiresAtElapsedMs = expiresAtMs - this.#redisAheadMs;
+    // Never more than its whole life, also where the clock of Redis has jumped back since it was issued.
+    this.expiresAtElapsedMs = Math.min(expiresAtMs - this.#redisAheadMs, asOf.sentAtMs + lifeMs);
     this.template = new ReplyTemplate({
       v: 1,
       slot: address.slot,
