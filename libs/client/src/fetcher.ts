@@ -89,6 +89,8 @@ export class Fetcher {
         await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
       const sentAtMs = clock.elapsedMs();
       const reply = await this.#request(state, wish, deadlineAtMs - sentAtMs, why !== undefined);
+      // The first word of a broker may be this one: how long its token may be kept is not guessed.
+      if (reply.timing !== undefined) cache.adoptTiming(reply.timing);
       const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
       if (taken.kind !== 'refused') return taken.token;
       why = taken.why;

@@ -326,3 +326,17 @@ describe('the timing of the brokers', () => {
 function nearly(latencies: number): number {
   return latencies * bed.nats.latencyMs + 0.5;
 }
+
+it('knows its bound from its first token, also when it is cut off before it has heard anything else', async () => {
+  const early = createBed(clock, new SeededRandom(18), { refetchOnRevoke: false });
+  early.server.timing = { tickMs: 100, maxStalenessMs: 2_000, minLifetimeMs: 1_000 };
+  early.server.syncFailure = { code: 'STORE_UNAVAILABLE', message: 'Redis is away' };
+  early.connection.incoming = ({ subject }) => (isHeartbeat(subject) ? 'lose' : 'pass');
+  const cutOff = early.broker.source('payments');
+  await early.during(cutOff.get());
+  await clock.advance(1_500);
+  expect(cutOff.current).toBeDefined();
+  await clock.advance(600);
+  expect(cutOff.current).toBeUndefined();
+  await early.close();
+});

@@ -14,6 +14,7 @@ import {
   type RejectedRequest,
   type SyncReply,
   type SyncRequest,
+  type Timing,
   type TokenReply,
 } from '@token-broker/protocol';
 import type { Delivery, FakeNats } from './fake-nats.js';
@@ -39,7 +40,7 @@ export class FakeBroker {
   readonly records = new Map<string, FakeRecord>();
   readonly epochs: number[];
   readonly vseqs: number[];
-  readonly timing = { tickMs: TICK_MS, maxStalenessMs: 60_000, minLifetimeMs: 5_000 };
+  timing: Timing = { tickMs: TICK_MS, maxStalenessMs: 60_000, minLifetimeMs: 5_000 };
   lifeMs = 3_600_000;
   /** Redis's clock against the test's. */
   redisAheadMs = 1_700_000_000_000;
@@ -235,6 +236,7 @@ export class FakeBroker {
       accessToken: accessTokenOf(record),
       tokenType: 'Bearer',
       channel: { version: channel.version, key: Buffer.from(channel.key).toString('base64url') },
+      timing: this.timing,
     };
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { timingSchema } from './events.js';
 import { failureSchema } from './failure.js';
 import { identifier, milliseconds, ordinal, parameter, partition, scopeToken, slot, version } from '../fields.js';
 import { LIMITS } from '../limits.js';
@@ -73,6 +74,8 @@ export const tokenReplySchema = z.object({
   /** Granted scopes, where the identity provider named them. */
   scope: z.string().optional(),
   channel: channelSchema.optional(),
+  /** How long this token may be kept: a near cache that is cut off before its first heartbeat must know. */
+  timing: timingSchema.optional(),
 });
 export type TokenReply = z.output<typeof tokenReplySchema>;
 

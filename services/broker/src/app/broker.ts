@@ -106,7 +106,7 @@ export class Broker {
       codec,
       log,
       metrics,
-      minLifetimeMs,
+      timing,
       recipeKey,
     };
     const getToken = new GetToken({

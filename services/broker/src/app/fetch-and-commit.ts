@@ -73,7 +73,7 @@ async function commit(
       asOf,
       ...(channel === undefined ? {} : { channel }),
     },
-    ports.minLifetimeMs,
+    ports.timing,
     plan.wantedAtMs,
   );
   publisher.flightCommitted(held);
@@ -178,7 +178,7 @@ function commitRequest(
   reservation: Reservation,
   content: RecordContent,
 ): CommitRequest {
-  const { codec, minLifetimeMs, recipeKey } = ports;
+  const { codec, timing, recipeKey } = ports;
   const { address } = plan;
   const { generation, attempt } = reservation;
   const { epoch, redisMs } = reservation.asOf;
@@ -190,7 +190,7 @@ function commitRequest(
     epoch,
     generation,
     expiresAtMs,
-    usableUntilMs: expiresAtMs - minimumRemainingMs(minLifetimeMs, content.lifeMs),
+    usableUntilMs: expiresAtMs - minimumRemainingMs(timing.minLifetimeMs, content.lifeMs),
     sealed: codec.seal(address, epoch, generation, content),
     tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
     policy: reservation.policy,

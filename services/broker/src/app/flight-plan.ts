@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@token-broker/foundation';
-import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
+import { failure, type Failure, type Timing, type TokenParameters } from '@token-broker/protocol';
 import type { Held } from './held.js';
 import type { Memory } from './memory.js';
 import type { Notices } from './notices.js';
@@ -41,7 +41,7 @@ export interface FlightPorts {
   readonly codec: RecordCodec;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly minLifetimeMs: number;
+  readonly timing: Timing;
   /** Keys the hashes of tokens. */
   readonly recipeKey: () => Uint8Array;
 }

@@ -15,7 +15,7 @@ function heldOf(expiresAtMs: number, lifeMs: number, redisMs: number, sentAtMs: 
       lifeMs,
       asOf: { epoch: 1, vseq: 0, redisMs, sentAtMs },
     },
-    minLifetimeMs,
+    { tickMs: 1_000, maxStalenessMs: 60_000, minLifetimeMs },
     0,
   );
 }

@@ -1,4 +1,4 @@
-import type { Channel, TokenParameters } from '@token-broker/protocol';
+import type { Channel, Timing, TokenParameters } from '@token-broker/protocol';
 import { minimumRemainingMs, requiredRemainingMs } from '../domain/lifetime.js';
 import type { Token } from '../domain/token.js';
 import type { AsOf, SlotAddress } from './ports/store.js';
@@ -37,9 +37,9 @@ export class Held {
   wantedAtMs: number;
 
   readonly #redisAheadMs: number;
-  readonly #minLifetimeMs: number;
+  readonly #timing: Timing;
 
-  constructor(content: HeldContent, minLifetimeMs: number, wantedAtMs: number) {
+  constructor(content: HeldContent, timing: Timing, wantedAtMs: number) {
     const { address, parameters, token, generation, expiresAtMs, lifeMs, asOf, channel } = content;
     this.address = address;
     this.parameters = parameters;
@@ -51,7 +51,7 @@ export class Held {
     this.asOfVseq = asOf.vseq;
     this.wantedAtMs = wantedAtMs;
     this.#redisAheadMs = asOf.redisMs - asOf.sentAtMs;
-    this.#minLifetimeMs = minLifetimeMs;
+    this.#timing = timing;
     // Never more than its whole life, also where the clock of Redis has jumped back since it was issued.
     this.expiresAtElapsedMs = Math.min(expiresAtMs - this.#redisAheadMs, asOf.sentAtMs + lifeMs);
     this.template = new ReplyTemplate({
@@ -65,6 +65,7 @@ export class Held {
       tokenType: token.tokenType,
       ...(token.scope === undefined ? {} : { scope: token.scope }),
       ...(channel === undefined ? {} : { channel }),
+      timing,
     });
   }
 
@@ -83,11 +84,11 @@ export class Held {
 
   /** Whether enough life is left for a caller that wants `minTtlMs`. */
   isFreshFor(minTtlMs: number, elapsedMs: number): boolean {
-    return this.remainingMs(elapsedMs) >= requiredRemainingMs(this.#minLifetimeMs, minTtlMs, this.lifeMs);
+    return this.remainingMs(elapsedMs) >= requiredRemainingMs(this.#timing.minLifetimeMs, minTtlMs, this.lifeMs);
   }
 
   /** Elapsed time from which it is not handed out at all. */
   get usableUntilElapsedMs(): number {
-    return this.expiresAtElapsedMs - minimumRemainingMs(this.#minLifetimeMs, this.lifeMs);
+    return this.expiresAtElapsedMs - minimumRemainingMs(this.#timing.minLifetimeMs, this.lifeMs);
   }
 }

@@ -22,7 +22,7 @@ function heldOf(slot: string, generation: number, vseq: number, epoch = 1): Held
       lifeMs: 1e6,
       asOf: { epoch, vseq, redisMs: 0, sentAtMs: 0 },
     },
-    5_000,
+    { tickMs: 1_000, maxStalenessMs: 60_000, minLifetimeMs: 5_000 },
     0,
   );
 }

@@ -11,7 +11,7 @@ export type Taken = FlightOutcome | { readonly kind: 'stale' } | { readonly kind
 
 /** Makes an answer of the store's record, if it is one. */
 export function takeRecord(ports: FlightPorts, plan: FlightPlan, hit: Hit, wantGreaterThan: number): Taken {
-  const { memory, codec, log, metrics, minLifetimeMs } = ports;
+  const { memory, codec, log, metrics, timing } = ports;
   const { address } = plan;
   if (!memory.accepts(address.partition, hit.asOf)) return { kind: 'stale' };
   if (hit.record.generation <= wantGreaterThan) return { kind: 'stale' };
@@ -35,7 +35,7 @@ export function takeRecord(ports: FlightPorts, plan: FlightPlan, hit: Hit, wantG
       asOf: hit.asOf,
       ...(channel === undefined ? {} : { channel }),
     },
-    minLifetimeMs,
+    timing,
     plan.wantedAtMs,
   );
   return { kind: 'token', held: memory.put(held), layer: 'redis' };
