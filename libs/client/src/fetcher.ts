@@ -1,4 +1,12 @@
-import { backoffMs, delay, SingleFlight, type BackoffPolicy, type Clock, type Random } from '@token-broker/foundation';
+import {
+  backoffMs,
+  delay,
+  SingleFlight,
+  within,
+  type BackoffPolicy,
+  type Clock,
+  type Random,
+} from '@token-broker/foundation';
 import {
   decode,
   encode,
@@ -18,6 +26,8 @@ import type { Token } from './token.js';
 
 /** Requests that one fetch makes when brokers answer with less than this client knows of. */
 const MAX_ATTEMPTS = 4;
+/** Without a reply for so long, the request is sent again: the broker that took it may be gone, and asking twice costs nothing. */
+const RESEND_AFTER_MS = 3_000;
 const BEHIND_BACKOFF: BackoffPolicy = { firstMs: 20, maxMs: 500 };
 const EMPTY = new Uint8Array(0);
 
@@ -87,8 +97,7 @@ export class Fetcher {
       // The second try goes at once: it says what is known, which makes a broker that lags read Redis.
       if (attempt > 2)
         await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
-      const sentAtMs = clock.elapsedMs();
-      const reply = await this.#request(state, wish, deadlineAtMs - sentAtMs, why !== undefined);
+      const { reply, sentAtMs } = await this.#request(state, wish, deadlineAtMs, why !== undefined);
       // The first word of a broker may be this one: how long its token may be kept is not guessed.
       if (reply.timing !== undefined) cache.adoptTiming(reply.timing);
       const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
@@ -99,9 +108,10 @@ export class Fetcher {
     throw new TokenBrokerError(failure('BROKER_UNAVAILABLE', message));
   }
 
-  async #request(state: SlotState, wish: FetchWish, timeoutMs: number, again: boolean): Promise<TokenReply> {
-    const { requester, subjects, caller, listen } = this.#options;
-    if (timeoutMs <= 0) throw new TokenBrokerError(failure('DEADLINE', 'no broker had a current token in time'));
+  async #request(state: SlotState, wish: FetchWish, deadlineAtMs: number, again: boolean): Promise<Answered> {
+    const { clock, subjects, caller, listen } = this.#options;
+    if (clock.elapsedMs() >= deadlineAtMs)
+      throw new TokenBrokerError(failure('DEADLINE', 'no broker had a current token in time'));
     if (this.#closing.signal.aborted) throw new TokenBrokerError(failure('CLOSED', 'the client is closed'));
     try {
       listen(state);
@@ -110,16 +120,44 @@ export class Fetcher {
     }
     const request = requestOf(state, wish, again);
     const body = Object.keys(request).length === 0 ? EMPTY : encode(request);
-    this.counters.requests += 1;
-    const data = await requester.request(subjects.get(caller, state.source), body, timeoutMs);
+    const { data, sentAtMs } = await this.#send(subjects.get(caller, state.source), body, deadlineAtMs);
     const reply = decode(getReplySchema, data, LIMITS.replyBytes);
     if (!reply.ok) throw new TokenBrokerError(failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`));
     if ('error' in reply.value) {
       const { code, message, retryAfterMs } = reply.value.error;
       throw new TokenBrokerError(failure(code, message, retryAfterMs));
     }
-    return reply.value;
+    return { reply: reply.value, sentAtMs };
   }
+
+  /** Sends the request, and again while nothing is heard; whichever reply comes first is the answer. */
+  async #send(subject: string, body: Uint8Array, deadlineAtMs: number): Promise<Sent> {
+    const { clock, requester } = this.#options;
+    const sent: Promise<Sent>[] = [];
+    for (;;) {
+      const sentAtMs = clock.elapsedMs();
+      const leftMs = deadlineAtMs - sentAtMs;
+      this.counters.requests += 1;
+      const reply = requester.request(subject, body, leftMs).then((data) => ({ data, sentAtMs }));
+      reply.catch(() => undefined);
+      sent.push(reply);
+      const first = Promise.race(sent);
+      if (leftMs <= RESEND_AFTER_MS) return first;
+      const heard = await within(clock, RESEND_AFTER_MS, first);
+      if (heard.inTime) return heard.value;
+    }
+  }
+}
+
+/** A reply, and when the request was sent that it answers: its life is counted from there. */
+interface Sent {
+  readonly data: Uint8Array;
+  readonly sentAtMs: number;
+}
+
+interface Answered {
+  readonly reply: TokenReply;
+  readonly sentAtMs: number;
 }
 
 /**

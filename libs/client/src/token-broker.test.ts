@@ -102,6 +102,16 @@ describe('a client', () => {
     expect(bed.server.gets).toHaveLength(1);
   });
 
+  it('asks again when nothing is heard for 3 s: the broker that took the request may be gone', async () => {
+    let asked = 0;
+    bed.server.tamper = (reply) => (++asked === 1 ? undefined : reply);
+    const token = bed.broker.source('payments').get();
+    await clock.advance(2_900);
+    expect(bed.server.gets).toHaveLength(1);
+    expect((await bed.during(token, 200)).tokenType).toBe('Bearer');
+    expect(bed.server.gets).toHaveLength(2);
+  });
+
   it('asks nobody for a caller whose signal is aborted already', async () => {
     await bed.during(bed.broker.source('payments').get());
     const asked = bed.server.gets.length;
@@ -111,8 +121,9 @@ describe('a client', () => {
   });
 
   it('gives a caller its whole time even when it joined a fetch that had less left', async () => {
-    let asked = 0;
-    bed.server.tamper = (reply) => (++asked === 1 ? undefined : reply);
+    // Nothing that is asked within the first one's time is answered.
+    const startedAtMs = clock.elapsedMs();
+    bed.server.tamper = (reply) => (clock.elapsedMs() - startedAtMs < 14_500 ? undefined : reply);
     const handle = bed.broker.source('payments');
     const first = codeOf(handle.get());
     await clock.advance(14_000);
