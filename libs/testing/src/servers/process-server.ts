@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killWithThisProcess } from '../child-guard.js';
+import { whenStopped } from './stopped-process.js';
 import { freePort } from './free-port.js';
 import { ServerStartError, type ServerHost, type ServerInstance, type ServerRecipe } from './server-instance.js';
 import type { Executable } from './server-place.js';
@@ -56,11 +57,11 @@ export async function createProcessHost(
     const instance = {
       pid,
       exited,
-      kill: (signal: NodeJS.Signals): Promise<void> => {
+      kill: async (signal: NodeJS.Signals): Promise<void> => {
         // A wait for the end of the child must keep this process alive.
         child.ref();
-        child.kill(signal);
-        return Promise.resolve();
+        const isSent = child.kill(signal);
+        if (signal === 'SIGSTOP' && isSent && child.pid !== undefined) await whenStopped(child.pid);
       },
       log: () => readFile(logPath, 'utf8').catch(() => ''),
     };
