@@ -27,3 +27,5 @@ export { SeededRandom } from './seeded-random.js';
 export { VirtualClock } from './virtual-clock.js';
 export { startSentinel, type SentinelOptions } from './servers/redis-sentinel.js';
 export { createCertificate, type TestCertificate } from './certificates.js';
+export type { LinkFaults } from './fault-lane.js';
+export { startFaultProxy, type FaultProxy, type FaultProxyOptions, type LinkDirection } from './fault-proxy.js';
