@@ -29,3 +29,6 @@ export { startSentinel, type SentinelOptions } from './servers/redis-sentinel.js
 export { createCertificate, type TestCertificate } from './certificates.js';
 export type { LinkFaults } from './fault-lane.js';
 export { startFaultProxy, type FaultProxy, type FaultProxyOptions, type LinkDirection } from './fault-proxy.js';
+export { EventLoop, type Scheduled } from './simulation/event-loop.js';
+export { MachineClock } from './simulation/machine-clock.js';
+export { SimulatedProcess, type ProcessState } from './simulation/simulated-process.js';
