@@ -9,6 +9,7 @@ import type { IssuedToken, ProviderRequest } from './ports/provider.js';
 import { StoreError, type AsOf, type CommitReply, type CommitRequest } from './ports/store.js';
 import type { CallReason } from './ports/telemetry.js';
 import type { Source } from './sources.js';
+import { takeRecord } from './take-record.js';
 
 /** A claimed generation: the right, and the duty, to call the identity provider once. */
 export interface Reservation {
@@ -139,7 +140,7 @@ async function fail(
 ): Promise<FlightOutcome> {
   const { store, publisher, random } = ports;
   const { address } = plan;
-  let pauseMs = cause.retryAfterMs ?? 0;
+  let pauseMs: number | undefined = cause.retryAfterMs ?? 0;
   try {
     pauseMs = await store.fail({
       address,
@@ -155,9 +156,25 @@ async function fail(
     // The pause is lost with the store; the failure itself is not.
     if (!(error instanceof StoreError)) throw error;
   }
+  if (pauseMs === undefined) return overtaken(ports, plan, reservation, cause);
   const answer = failure(cause.code, cause.message, pauseMs);
   publisher.flightFailed(address, reservation.floor, answer);
   return failed(answer);
+}
+
+/**
+ * This replica was too slow, or suspended: others have gone on without it. Its failure is theirs no more, and a token that
+ * counts by now is the answer. One look, and no second call for the same request.
+ */
+async function overtaken(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+  cause: Failure,
+): Promise<FlightOutcome> {
+  const read = await ports.store.read(plan.address, reservation.policy);
+  const taken = read.kind === 'hit' ? takeRecord(ports, plan, read, plan.wantGreaterThan) : undefined;
+  return taken?.kind === 'token' ? taken : failed(cause);
 }
 
 /** Sends the commit until somebody says how it ended: the same attempt is the same commit. */

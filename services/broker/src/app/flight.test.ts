@@ -2,7 +2,7 @@ import { encode } from '@token-broker/protocol';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica } from './fakes/fake-cluster.js';
-import { issued, refused } from './fakes/fake-provider.js';
+import { issued, refused, type Issue } from './fakes/fake-provider.js';
 import { away, repliesLost } from './fakes/fake-store.js';
 
 let clock: VirtualClock;
@@ -199,6 +199,43 @@ describe('a refused commit', () => {
     await ended(one.broker.reload());
     expect((await two.get()).error?.code).toBe('BROKER_UNAVAILABLE');
     expect(cluster.idp.calls).toBe(0);
+  });
+});
+
+describe('a failure that comes too late, when another replica has taken over', () => {
+  const onlyTheFirstFails = (call: number): Issue | undefined => (call === 1 ? refused('IDP_TIMEOUT') : undefined);
+
+  it('is not the answer where that one has won: its token is', async () => {
+    const cluster = createCluster();
+    const [one, two] = [await cluster.start(), await cluster.start()];
+    cluster.idp.answer = onlyTheFirstFails;
+    cluster.idp.tookMs = 14_000;
+    const late = one.get();
+    await clock.advance(12_500);
+    cluster.locks.forget();
+    cluster.idp.tookMs = 0;
+    expect(await two.get()).toMatchObject({ accessToken: 'token-2' });
+    expect(await ended(late)).toMatchObject({ accessToken: 'token-2' });
+    expect(cluster.idp.calls).toBe(2);
+  });
+
+  it('is not told to those who wait for that one', async () => {
+    const cluster = createCluster();
+    const [one, two, three] = [await cluster.start(), await cluster.start(), await cluster.start()];
+    cluster.idp.answer = onlyTheFirstFails;
+    cluster.idp.tookMs = 14_000;
+    const late = one.get();
+    await clock.advance(12_500);
+    cluster.locks.forget();
+    cluster.idp.tookMs = 3_000;
+    const [second, waiting] = [two.get(), three.get()];
+    await clock.advance(1_600);
+    expect((await late).error?.code).toBe('IDP_TIMEOUT');
+    expect(await ended(Promise.all([second, waiting]))).toMatchObject([
+      { accessToken: 'token-2' },
+      { accessToken: 'token-2' },
+    ]);
+    expect(cluster.idp.calls).toBe(2);
   });
 });
 

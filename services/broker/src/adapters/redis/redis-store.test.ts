@@ -218,6 +218,17 @@ describe.each([
       expect(await store.fail({ address, attempt: 'a1', ...failure, retryAfterMs: 20_000 })).toBe(20_000);
     });
 
+    it('is not noted, and says so, where another replica has taken over or the slot was revoked', async () => {
+      const [first, second] = [createStore('b1'), createStore('b2')];
+      await go(first, 'a1', { callMs: 5 });
+      await bed.pass(5);
+      await go(second, 'a2');
+      expect(await first.fail({ address, attempt: 'a1', ...failure })).toBeUndefined();
+      expect((await reserve(first, 'a3')).kind).toBe('busy');
+      await second.revoke({ kind: 'slot', slot: address.slot }, address.partition, 'r1');
+      expect(await second.fail({ address, attempt: 'a2', ...failure })).toBeUndefined();
+    });
+
     it('ends with another recipe at once: a corrected configuration does not wait', async () => {
       const store = createStore();
       await go(store, 'a1');

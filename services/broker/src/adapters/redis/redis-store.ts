@@ -139,7 +139,7 @@ export class RedisStore implements Store {
     }
   }
 
-  async fail(request: FailRequest): Promise<number> {
+  async fail(request: FailRequest): Promise<number | undefined> {
     const reply = await this.#partitions.runOn(request.address, 'fail', 0, [
       request.attempt,
       request.code,
@@ -149,7 +149,7 @@ export class RedisStore implements Store {
       request.backoffMaxMs,
       String(request.uniform),
     ]);
-    return reply.number(0);
+    return reply.tag === 'gone' ? undefined : reply.number(0);
   }
 
   async reject(

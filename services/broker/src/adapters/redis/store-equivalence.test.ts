@@ -177,7 +177,7 @@ async function story(world: World, seed: number, length: number): Promise<string
           backoffMaxMs: 4 * LONG_MS,
           uniform: 0.5,
         });
-        say(attempt, pauseMs);
+        say(attempt, pauseMs ?? 'gone');
         break;
       }
       case 'reject': {

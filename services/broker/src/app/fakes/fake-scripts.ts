@@ -25,6 +25,8 @@ export interface Script {
   readonly partition: FakePartition;
   readonly nowMs: number;
   readonly asOf: () => AsOf;
+  /** Replicas that have every write. */
+  readonly replicas: number;
 }
 
 export function read(script: Script, address: SlotAddress, policy: number): ReadReply {
@@ -113,11 +115,11 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   return committed(generation);
 }
 
-export function fail({ partition, nowMs }: Script, request: FailRequest): number {
+export function fail({ partition, nowMs }: Script, request: FailRequest): number | undefined {
   const { address, attempt, code, message, retryAfterMs, backoffFirstMs, backoffMaxMs, uniform } = request;
   const slot = partition.slot(address.slot);
   const flight = remembered(slot, nowMs);
-  if (flight?.attempt !== attempt) return 0;
+  if (flight?.attempt !== attempt) return undefined;
   const failures = flight.failures + 1;
   const fullMs = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(failures - 1, 30));
   const pauseMs = Math.floor(Math.max(retryAfterMs, fullMs / 2 + (fullMs / 2) * uniform));
@@ -158,7 +160,7 @@ export function revoke(
   id: string,
   policy: number | undefined,
 ): RevokeReply {
-  const { partition, nowMs } = script;
+  const { partition, nowMs, replicas } = script;
   let note = partition.revocations.get(id);
   if (note?.epoch !== partition.epoch) {
     const floor = partition.nextGeneration(nowMs);
@@ -182,7 +184,7 @@ export function revoke(
     vseq: note.vseq,
     epochBeganMs: partition.epochBeganMs,
     brokers: partition.leased(nowMs),
-    replicas: 0,
+    replicas,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '@token-broker/foundation';
 import {
   StoreError,
   type AsOf,
@@ -18,6 +19,19 @@ import {
 } from '../ports/store.js';
 import type { FakeRedis } from './fake-redis.js';
 import { commit, confirm, fail, list, read, reject, reserve, revoke, type Script } from './fake-scripts.js';
+
+/** What Redis runs. A simulation watches the scripts at work, or puts a broken one in the place of one. */
+export interface Scripts {
+  readonly read: typeof read;
+  readonly reserve: typeof reserve;
+  readonly commit: typeof commit;
+  readonly fail: typeof fail;
+  readonly reject: typeof reject;
+  readonly revoke: typeof revoke;
+  readonly confirm: typeof confirm;
+}
+
+export const SCRIPTS: Scripts = { read, reserve, commit, fail, reject, revoke, confirm };
 
 /** What happens to a command on its way to Redis, and to its reply: a `StoreError` that is thrown here ends it. */
 export interface Wire {
@@ -49,11 +63,16 @@ export class FakeStore implements Store {
   wire: Wire = {};
   readonly #redis: FakeRedis;
   readonly #broker: string;
+  readonly #clock: Clock;
+  readonly #scripts: Scripts;
   readonly #highest: { epoch: number; generation: number }[];
 
-  constructor(redis: FakeRedis, broker: string) {
+  /** @param clock of the broker: ages are counted on it. Default: that of Redis. */
+  constructor(redis: FakeRedis, broker: string, clock: Clock = redis.clock, scripts: Scripts = SCRIPTS) {
     this.#redis = redis;
     this.#broker = broker;
+    this.#clock = clock;
+    this.#scripts = scripts;
     this.#highest = redis.partitions.map(() => ({ epoch: 0, generation: 0 }));
   }
 
@@ -62,41 +81,41 @@ export class FakeStore implements Store {
   }
 
   async read(address: SlotAddress, policy: number): Promise<ReadReply> {
-    const reply = await this.#run('read', address.partition, (script) => read(script, address, policy));
+    const reply = await this.#run('read', address.partition, (script) => this.#scripts.read(script, address, policy));
     if (reply.kind === 'hit') this.#note(address.partition, reply.asOf.epoch, reply.record.generation);
     return reply;
   }
 
   async reserve(request: ReserveRequest): Promise<ReserveReply> {
     const { partition } = request.address;
-    const reply = await this.#run('reserve', partition, (script) => reserve(script, request));
+    const reply = await this.#run('reserve', partition, (script) => this.#scripts.reserve(script, request));
     if (reply.kind === 'hit') this.#note(partition, reply.asOf.epoch, reply.record.generation);
     if (reply.kind === 'go') this.#note(partition, reply.asOf.epoch, reply.generation);
     return reply;
   }
 
   commit(request: CommitRequest): Promise<CommitReply> {
-    return this.#run('commit', request.address.partition, (script) => commit(script, request));
+    return this.#run('commit', request.address.partition, (script) => this.#scripts.commit(script, request));
   }
 
-  fail(request: FailRequest): Promise<number> {
-    return this.#run('fail', request.address.partition, (script) => fail(script, request));
+  fail(request: FailRequest): Promise<number | undefined> {
+    return this.#run('fail', request.address.partition, (script) => this.#scripts.fail(script, request));
   }
 
   reject(address: SlotAddress, epoch: number, generation: number, minIntervalMs: number): ReturnType<Store['reject']> {
     return this.#run('reject', address.partition, (script) =>
-      reject(script, address, epoch, generation, minIntervalMs),
+      this.#scripts.reject(script, address, epoch, generation, minIntervalMs),
     );
   }
 
   async revoke(target: InvalidationTarget, index: number, id: string, policy?: number): Promise<RevokeReply> {
-    const reply = await this.#run('revoke', index, (script) => revoke(script, target, index, id, policy));
+    const reply = await this.#run('revoke', index, (script) => this.#scripts.revoke(script, target, index, id, policy));
     this.#note(index, reply.asOf.epoch, reply.floor);
     return reply;
   }
 
   confirm(target: InvalidationTarget, index: number, epoch: number, floor: number): Promise<boolean> {
-    return this.#run('confirm', index, (script) => confirm(script, target, epoch, floor));
+    return this.#run('confirm', index, (script) => this.#scripts.confirm(script, target, epoch, floor));
   }
 
   lease(requests: readonly LeaseRequest[], leaseMs: number): Promise<readonly LeaseReply[]> {
@@ -216,15 +235,15 @@ export class FakeStore implements Store {
   }
 
   async #run<T>(command: string, index: number, work: (script: Script) => T): Promise<T> {
-    const sentAtMs = this.#redis.clock.elapsedMs();
+    const sentAtMs = this.#clock.elapsedMs();
     const highest = this.#highest[index] ?? { epoch: 0, generation: 0 };
     let epoch = 0;
     const result = await this.#send(command, () => {
       const partition = this.#redis.adopt(index, highest);
       epoch = partition.epoch;
-      const { nowMs } = this.#redis;
+      const { nowMs, replicas } = this.#redis;
       const asOf = (): AsOf => ({ epoch: partition.epoch, vseq: partition.vseq, redisMs: nowMs, sentAtMs });
-      return work({ partition, nowMs, asOf });
+      return work({ partition, nowMs, replicas, asOf });
     });
     this.#note(index, epoch, 0);
     return result;

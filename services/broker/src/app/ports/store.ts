@@ -183,8 +183,11 @@ export interface Store {
   read(address: SlotAddress, policy: number): Promise<ReadReply>;
   reserve(request: ReserveRequest): Promise<ReserveReply>;
   commit(request: CommitRequest): Promise<CommitReply>;
-  /** Ends the reservation with a failure. Resolves to the pause, in milliseconds. */
-  fail(request: FailRequest): Promise<number>;
+  /**
+   * Ends the reservation with a failure. Resolves to the pause, in milliseconds; to `undefined` where the attempt is no
+   * longer the one that counts: another replica has taken over, or the slot was revoked.
+   */
+  fail(request: FailRequest): Promise<number | undefined>;
   /** Kills one generation if it is the current one. */
   reject(
     address: SlotAddress,
