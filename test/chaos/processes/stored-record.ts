@@ -1,0 +1,54 @@
+import { partitionOf, slotOf } from '@token-broker/protocol';
+import { Redis } from 'ioredis';
+import type { Stack } from '../../integration/stack.js';
+
+/** Of the stack's configuration. */
+const NAMESPACE = 'test';
+const PARTITIONS = 16;
+
+/** What Redis holds of the one slot of a source without parameters. */
+export interface StoredSlot {
+  readonly recordKey: string;
+  /** The fields of the record, byte for byte as text; none where there is no record. */
+  record(): Promise<Readonly<Record<string, string>>>;
+  /** Keys of the slot, without their common prefix and the slot. */
+  kinds(): Promise<string[]>;
+  close(): void;
+}
+
+/** The fields that a whole record has. */
+export const RECORD_FIELDS = [
+  'attempt',
+  'epoch',
+  'expiresAt',
+  'generation',
+  'hash',
+  'recipe',
+  'sealed',
+  'source',
+  'usableUntil',
+];
+
+export function lookIntoRedis(stack: Stack, source: string): StoredSlot {
+  const redis = new Redis({ host: stack.redis.host, port: stack.redis.port });
+  const slot = slotOf(source, {});
+  const prefix = `{${NAMESPACE}:${String(partitionOf(slot, PARTITIONS))}}:`;
+  const recordKey = `${prefix}record:${slot}`;
+  return {
+    recordKey,
+    async record() {
+      const pairs = (await redis.callBuffer('HGETALL', recordKey)) as Buffer[];
+      const texts = pairs.map((value) => value.toString('latin1'));
+      return Object.fromEntries(
+        texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? '']] : [])),
+      );
+    },
+    async kinds() {
+      const keys = await redis.keys(`${prefix.replace('{', '\\{')}*:${slot}*`);
+      return keys.map((key) => key.slice(prefix.length).replace(`:${slot}`, '')).sort();
+    },
+    close() {
+      redis.disconnect();
+    },
+  };
+}
