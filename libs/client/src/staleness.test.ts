@@ -216,6 +216,22 @@ describe('a near cache that is cut off', () => {
     expect(handle.current).toBeUndefined();
     expect((await bed.during(handle.get())).generation).toBeGreaterThan(first.generation);
   });
+
+  it('asks once for a token that only its own clock has outlived, and keeps it (F31)', async () => {
+    const jumpMs = 600_000;
+    bed.server.lifeMs = 300_000;
+    const short = bed.broker.source('short');
+    const before = await bed.during(short.get());
+    await clock.advance(jumpMs);
+    // The clock of Redis has not jumped with that of the client: the same token counts, and lives on.
+    bed.server.redisAheadMs -= jumpMs;
+    const gets = bed.server.gets.length;
+    const again = await bed.during(short.get());
+    expect(again.generation).toBe(before.generation);
+    expect(again.expiresInMs).toBeGreaterThan(290_000);
+    expect(short.current).toBe(again);
+    expect(bed.server.gets).toHaveLength(gets + 1);
+  });
 });
 
 describe('a new epoch', () => {

@@ -144,6 +144,7 @@ export class NearCache {
     if (held?.epoch === arrival.epoch && held.generation === arrival.generation && held.partition === partition) {
       held.asOf = Math.max(held.asOf, arrival.asOf);
       held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
+      if (arrival.expiresAtMs > held.expiresAtMs) this.#prolong(held, arrival);
       partition.hold(state, nowMs);
       return held.token;
     }
@@ -222,6 +223,17 @@ export class NearCache {
   isSuspect(nowMs: number, graceMs?: number): boolean {
     for (const partition of this.partitions()) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
     return false;
+  }
+
+  /**
+   * The same token, by a later reckoning of its expiry. Each is early rather than late, so that the later one is nearer to
+   * the truth: by far where the clock of this process has jumped on since the one before.
+   */
+  #prolong(entry: Entry, arrival: Arrival): void {
+    const byMs = arrival.expiresAtMs - entry.expiresAtMs;
+    entry.expiresAtMs = arrival.expiresAtMs;
+    entry.token = createToken(arrival, this.options.clock);
+    this.#schedule(entry, entry.refreshAtMs + byMs);
   }
 
   #refreshAtMs(entry: Entry): number {

@@ -36,7 +36,7 @@ export interface Entry {
   /** The number of the last invalidation that is known not to have hit it. */
   asOf: number;
   readonly partition: PartitionState<SlotState>;
-  readonly expiresAtMs: number;
+  expiresAtMs: number;
   readonly lifeMs: number;
   /** From here on it has less than the minimum lifetime left. */
   usableUntilMs: number;
