@@ -32,3 +32,4 @@ export { startFaultProxy, type FaultProxy, type FaultProxyOptions, type LinkDire
 export { EventLoop, type Scheduled } from './simulation/event-loop.js';
 export { MachineClock } from './simulation/machine-clock.js';
 export { SimulatedProcess, type ProcessState } from './simulation/simulated-process.js';
+export { startNatsCluster, type NatsCluster, type NatsClusterOptions } from './servers/nats-cluster.js';
