@@ -4,6 +4,8 @@ import type { Log } from '../../app/ports/telemetry.js';
 import type { RedisClient } from './scripts.js';
 
 const RECONNECT_MAX_MS = 1_000;
+/** A connection over which nothing came for so many command timeouts, though something is awaited, is dead. */
+const DEAD_AFTER_TIMEOUTS = 2;
 
 /**
  * Connects to Redis as the configuration says: standalone, through Sentinel, or a Cluster. The client reconnects for ever;
@@ -52,6 +54,8 @@ function createClient(configuration: RedisConfiguration, options: ReturnType<typ
         ...options,
         sentinels: topology.sentinels.map(({ host, port }) => ({ host, port })),
         name: topology.name,
+        // The next sentinel is asked when one takes the connection and never answers.
+        sentinelCommandTimeout: configuration.commandTimeoutMs,
         db: topology.database,
         ...(topology.sentinelPassword === undefined ? {} : { sentinelPassword: topology.sentinelPassword.reveal() }),
       });
@@ -71,6 +75,8 @@ function optionsOf(configuration: RedisConfiguration, name: string) {
     ...(configuration.tls === undefined ? {} : { tls: tlsOf(configuration.tls) }),
     commandTimeout: configuration.commandTimeoutMs,
     connectTimeout: Math.max(2_000, configuration.commandTimeoutMs),
+    // A host that vanished resets nothing: without this every command would time out until TCP gives up, for a quarter of an hour.
+    socketTimeout: DEAD_AFTER_TIMEOUTS * configuration.commandTimeoutMs,
     // By default a command whose reply was lost is sent again: an increment would run twice. Ours are idempotent, but when
     // to send again is the protocol's decision.
     autoResendUnfulfilledCommands: false,
