@@ -1,4 +1,3 @@
-import { delay } from '@token-broker/foundation';
 import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
 import { minimumRemainingMs } from '../domain/lifetime.js';
 import type { RecordContent } from '../domain/record.js';
@@ -8,6 +7,7 @@ import { Held } from './held.js';
 import type { IssuedToken, ProviderRequest } from './ports/provider.js';
 import { StoreError, type AsOf, type CommitReply, type CommitRequest } from './ports/store.js';
 import type { CallReason } from './ports/telemetry.js';
+import { sendUntilAnswered } from './send-until-answered.js';
 import type { Source } from './sources.js';
 import { takeRecord } from './take-record.js';
 
@@ -25,9 +25,6 @@ export interface Reservation {
 /** Pauses after failures in a row, shared by all replicas. */
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
-/** A commit whose reply was lost is sent again, as the same commit, so often and so far apart. */
-const COMMIT_TRIES = 4;
-const COMMIT_RETRY_MS = 100;
 
 /** Calls the identity provider, and commits what it says. `undefined`: refused by the store, read again. */
 export async function fetchAndCommit(
@@ -57,7 +54,7 @@ async function commit(
   const { address } = plan;
   const content = contentOf(plan, issued);
   const request = commitRequest(ports, plan, reservation, content);
-  const reply = await send(ports, request);
+  const reply = await sendUntilAnswered(ports.clock, () => ports.store.commit(request));
   if (reply.kind !== 'ok') {
     metrics.commitRefused(reply.kind);
     log.info('flight: the commit was refused', { source: address.source, why: reply.kind });
@@ -175,18 +172,6 @@ async function overtaken(
   const read = await ports.store.read(plan.address, reservation.policy);
   const taken = read.kind === 'hit' ? takeRecord(ports, plan, read, plan.wantGreaterThan) : undefined;
   return taken?.kind === 'token' ? taken : failed(cause);
-}
-
-/** Sends the commit until somebody says how it ended: the same attempt is the same commit. */
-async function send(ports: FlightPorts, request: CommitRequest): Promise<CommitReply> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await ports.store.commit(request);
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.outcome === 'refused' || tries === COMMIT_TRIES) throw error;
-      await delay(ports.clock, COMMIT_RETRY_MS * tries);
-    }
-  }
 }
 
 function commitRequest(

@@ -108,8 +108,9 @@ describe('a lost reply', () => {
   it('to the reservation: the same is sent again, so that it keeps nobody out', async () => {
     const cluster = createCluster();
     const one = await cluster.start();
-    one.store.wire = repliesLost('reserve', 1);
-    expect(await ended(one.get(), 0)).toMatchObject({ accessToken: 'token-1' });
+    // One that is left behind keeps everybody out for the lock's time, which is seconds.
+    one.store.wire = repliesLost('reserve', 3);
+    expect(await ended(one.get(), 700)).toMatchObject({ accessToken: 'token-1' });
   });
 
   it('to every commit: an error, and nothing is taken back whose fate is unknown', async () => {

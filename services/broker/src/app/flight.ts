@@ -3,7 +3,8 @@ import { failure } from '@token-broker/protocol';
 import { fetchAndCommit } from './fetch-and-commit.js';
 import { failed, outdated, superseded, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
 import type { NoticeListener } from './notices.js';
-import { StoreError, type Failed, type Hit, type ReserveReply, type ReserveRequest } from './ports/store.js';
+import { StoreError, type Failed, type Hit, type ReserveRequest } from './ports/store.js';
+import { sendUntilAnswered } from './send-until-answered.js';
 import { takeRecord } from './take-record.js';
 
 /** Without a notice, a waiter looks itself: first soon, then less and less often. */
@@ -100,20 +101,14 @@ class Flight {
   }
 
   async #claim(floor: number): Promise<FlightOutcome | 'wait' | undefined> {
-    const { random, sources, clock } = this.#ports;
+    const { random, sources, clock, store } = this.#ports;
     const { address, source } = this.#plan;
     const policy = sources.policyFor(address);
     if (policy === undefined) return superseded();
     const attempt = randomId(random);
     const callMs = source.configuration.lockTimeMs;
-    const reply = await this.#reserve({
-      address,
-      wantGreaterThan: this.#want,
-      floor,
-      attempt,
-      callMs,
-      policy,
-    });
+    const request: ReserveRequest = { address, wantGreaterThan: this.#want, floor, attempt, callMs, policy };
+    const reply = await sendUntilAnswered(clock, () => store.reserve(request));
     switch (reply.kind) {
       case 'hit':
         return this.#take(reply);
@@ -135,17 +130,6 @@ class Flight {
           floor,
           policy,
         });
-    }
-  }
-
-  /** Sent again once where no answer came: the same attempt is the same reservation, and would keep everybody out. */
-  async #reserve(request: ReserveRequest): Promise<ReserveReply> {
-    const { store } = this.#ports;
-    try {
-      return await store.reserve(request);
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.outcome === 'refused') throw error;
-      return store.reserve(request);
     }
   }
 
