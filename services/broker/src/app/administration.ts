@@ -83,6 +83,7 @@ export class Administration {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
+      log.audit('admin: failed, nothing is promised', { caller, operation, reason: error.message });
       return failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}: nothing is promised`);
     }
   }
