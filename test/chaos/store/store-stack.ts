@@ -54,17 +54,17 @@ export async function startStoreStack(options: StoreStackOptions = {}): Promise<
       return options.configure?.(configured) ?? configured;
     },
   });
-  const { stop } = stack;
-  return Object.assign(stack, {
+  return {
+    ...stack,
     redis,
     proxy,
     direct,
     async stop() {
       direct.disconnect();
-      await stop();
+      await stack.stop();
       await Promise.all([proxy.stop(), redis.stop()]);
     },
-  });
+  };
 }
 
 /** A connection of the test itself: it waits for a server that restarts. */

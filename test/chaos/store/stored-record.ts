@@ -11,7 +11,7 @@ export interface StoredRecord {
 export async function storedRecord(redis: Redis, slot: string): Promise<StoredRecord | undefined> {
   const [key] = await redis.keys(`{test:*}:record:${slot}`);
   if (key === undefined) return undefined;
-  const fields = (await redis.hgetallBuffer(key)) as unknown as Record<string, Buffer>;
+  const fields = await redis.hgetallBuffer(key);
   return { key, generation: Number(fields['generation']?.toString()), fields };
 }
 
