@@ -53,8 +53,9 @@ export class Users {
     return connection;
   }
 
-  async operator(servers: string | string[]): Promise<Operator> {
-    const operator = createOperator({ connection: await this.connect(servers, 'ops'), caller: 'ops' });
+  async operator(servers: string | string[], requestTimeoutMs = 10_000): Promise<Operator> {
+    const connection = await this.connect(servers, 'ops');
+    const operator = createOperator({ connection, caller: 'ops', requestTimeoutMs });
     this.#ends.push(async () => operator.close());
     return operator;
   }
