@@ -156,6 +156,23 @@ it("F26: when the brokers' credentials are revoked they raise an alarm, go on tr
   expect(again.generation).toBeGreaterThanOrEqual(held.generation);
 });
 
+it.each(['broker', 'broker-events'])(
+  'F26: one revoked credential of the two that a broker has is enough for the alarm: %s',
+  async (gone) => {
+    await stack.changeNatsUsers((all) => all.filter(({ user }) => user !== gone));
+    try {
+      await eventually(async () => (await natsConnected()).every((value) => value === 0), {
+        what: 'the metric to say that NATS is away',
+        withinMs: ALARMED_WITHIN_MS,
+      });
+      expect((await readiness()).map(({ status }) => status)).toEqual([503, 503]);
+    } finally {
+      await stack.changeNatsUsers((all) => all);
+    }
+    await expectBack();
+  },
+);
+
 it("F26: when a caller's credentials are revoked its near cache fails closed, goes on trying, and comes back", async () => {
   const connection = await users.connect(stack.nats.url, 'billing');
   const counts = watchConnection(connection);

@@ -165,7 +165,7 @@ export class Broker {
       tally,
       version,
       isReady: () => this.readiness().ready,
-      natsConnected: () => bus.isConnected(),
+      natsConnected: () => this.#isConnected(),
       reload: () => this.reload(),
     });
     this.#sync = sync;
@@ -284,11 +284,17 @@ export class Broker {
       memoryBytes: this.#memory.bytes,
       flights: this.#getToken.flights,
       leaseAgeMs: this.#leaseKeeper.leaseAgeMs,
-      natsConnected: this.#ports.bus.isConnected(),
+      natsConnected: this.#isConnected(),
       redisAvailable: this.#ports.store.isAvailable(),
       slotsHeldBySource: this.#memory.countBySource(),
       nearCachesSeen: this.#sync.nearCachesSeen,
     };
+  }
+
+  /** Requests are served over one connection and events published over another: half of it is not enough. */
+  #isConnected(): boolean {
+    const { service, bus } = this.#ports;
+    return service.isConnected() && bus.isConnected();
   }
 
   async #begin(): Promise<void> {

@@ -22,7 +22,9 @@ export function registerGauges(registry: Registry, read: () => Gauges): void {
   gauge('lease_age_seconds', 'Age of the oldest lease of a partition; absent without any.', ({ leaseAgeMs }) =>
     leaseAgeMs === undefined ? undefined : leaseAgeMs / 1_000,
   );
-  gauge('nats_connected', 'Whether this broker is connected to NATS: 1 or 0.', (now) => Number(now.natsConnected));
+  gauge('nats_connected', 'Whether both connections of this broker to NATS stand: 1 or 0.', (now) =>
+    Number(now.natsConnected),
+  );
   gauge('redis_available', 'Whether Redis answers this broker: 1 or 0.', (now) => Number(now.redisAvailable));
   gauge('near_caches', 'Near caches seen lately.', (now) => now.nearCachesSeen);
 
