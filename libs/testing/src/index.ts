@@ -40,3 +40,5 @@ export type { SimulatedMessage } from './simulation/simulated-message.js';
 export { SimulatedNatsError } from './simulation/nats-error.js';
 export type { SimulatedStatus } from './simulation/status-queue.js';
 export type { MessageCounts, WireFaults } from './simulation/wire.js';
+export { startRedisCluster, type RedisCluster, type RedisClusterOptions } from './servers/redis-cluster.js';
+export { startRedisReplica, type RedisReplica, type RedisReplicaOptions } from './servers/redis-replica.js';
