@@ -13,6 +13,8 @@ export interface SimulatedNatsProfile {
   /** Latency of one direction of one link. Default 0.5 ms, and up to 0.5 ms of jitter; nothing overtakes by that. */
   readonly latencyMs?: number;
   readonly jitterMs?: number;
+  /** How late the second copy of a message, or one that is overtaken, may be. Default 20 ms. */
+  readonly strayMs?: number;
   /**
    * How long the server takes at most to find a client dead that says nothing any more. Until then it routes to it, queue
    * groups included. Default 20 s.
@@ -51,7 +53,14 @@ export class SimulatedNats {
   constructor(loop: EventLoop, random: SeededRandom, profile: SimulatedNatsProfile = {}) {
     this.#loop = loop;
     this.#random = random;
-    this.#profile = { latencyMs: 0.5, jitterMs: 0.5, serverPingMs: 20_000, maxUntaken: 10_000, ...profile };
+    this.#profile = {
+      latencyMs: 0.5,
+      jitterMs: 0.5,
+      strayMs: 20,
+      serverPingMs: 20_000,
+      maxUntaken: 10_000,
+      ...profile,
+    };
   }
 
   get isUp(): boolean {

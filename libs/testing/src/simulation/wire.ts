@@ -2,21 +2,30 @@ import type { SeededRandom } from '../seeded-random.js';
 import type { EventLoop } from './event-loop.js';
 
 /** What one direction of a link does to what is sent over it. All may be changed at any time. */
-export class WireFaults {
+export interface WireFaults {
   /** Probabilities, for published messages only: what the protocol itself sends obeys the rest alone. */
-  loss = 0;
-  duplicate = 0;
-  /** That a message is late by up to {@link WireFaults.strayMs}, so that later ones overtake it. */
-  reorder = 0;
-  /** How late the second copy of a message, or one that is overtaken, may be. */
-  strayMs = 20;
+  loss: number;
+  duplicate: number;
+  /** That a message is late, so that later ones overtake it. */
+  reorder: number;
   /** Added to the latency of the link. */
-  delayMs = 0;
-  jitterMs = 0;
+  delayMs: number;
+  jitterMs: number;
   /**
    * All bytes vanish without a word, as in a half-open link. No TCP session lives on with a hole in its stream: where one
    * vanished, the first that gets through afterwards breaks the session.
    */
+  blocked: boolean;
+  /** Nothing arrives until this is `false` again; then all does, in order. */
+  held: boolean;
+}
+
+class FaultKnobs implements WireFaults {
+  loss = 0;
+  duplicate = 0;
+  reorder = 0;
+  delayMs = 0;
+  jitterMs = 0;
   blocked = false;
   #held = false;
   readonly #release: () => void;
@@ -25,7 +34,6 @@ export class WireFaults {
     this.#release = release;
   }
 
-  /** Nothing arrives until this is `false` again; then all does, in order. */
   get held(): boolean {
     return this.#held;
   }
@@ -65,6 +73,8 @@ export interface Sent<Session, Frame> {
 export interface WireProfile {
   readonly latencyMs: number;
   readonly jitterMs: number;
+  /** How late the second copy of a message, or one that is overtaken, may be. */
+  readonly strayMs: number;
 }
 
 interface WireEnds<Session, Frame> {
@@ -75,7 +85,7 @@ interface WireEnds<Session, Frame> {
 
 /** One direction of a link: everything arrives later and in order, unless its faults say otherwise. */
 export class Wire<Session, Frame> {
-  readonly faults = new WireFaults(() => {
+  readonly faults: WireFaults = new FaultKnobs(() => {
     this.#schedule();
   });
   readonly #loop: EventLoop;
@@ -173,7 +183,7 @@ export class Wire<Session, Frame> {
   }
 
   #stray({ session, frame, dueMs }: Sent<Session, Frame>): void {
-    const lateMs = this.faults.strayMs * this.#random.uniform();
+    const lateMs = this.#profile.strayMs * this.#random.uniform();
     this.#loop.at(dueMs + lateMs, () => {
       const sent = { session, frame, dueMs: this.#loop.nowMs };
       if (this.faults.held) this.#enqueue(sent);
