@@ -220,6 +220,19 @@ describe('a failure that comes too late, when another replica has taken over', (
     expect(cluster.idp.calls).toBe(2);
   });
 
+  it('nor is a refused commit that comes when the flight’s own time is over', async () => {
+    const cluster = createCluster();
+    const [one, two] = [await cluster.start(), await cluster.start()];
+    // Suspended for longer than anybody waits.
+    cluster.idp.tookMs = 31_000;
+    const late = one.ask({}, { deadlineMs: 60_000 });
+    await clock.advance(12_500);
+    cluster.idp.tookMs = 0;
+    expect(await two.get()).toMatchObject({ accessToken: 'token-2' });
+    expect(await ended(late)).toMatchObject({ accessToken: 'token-2' });
+    expect(one.metrics.count('commitRefused', 'lost')).toBe(1);
+  });
+
   it('is not told to those who wait for that one', async () => {
     const cluster = createCluster();
     const [one, two, three] = [await cluster.start(), await cluster.start(), await cluster.start()];

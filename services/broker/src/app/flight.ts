@@ -68,7 +68,11 @@ class Flight {
       } else if (outcome !== undefined) return outcome;
       else if (++this.#moves > MOVES_WITHOUT_PAUSE) await delay(this.#ports.clock, POLL_FIRST_MS);
     }
-    return failed(failure('DEADLINE', 'no replica finished fetching this token in time'));
+    // The time may have passed while this process was suspended: what another has won meanwhile is still the answer.
+    const { address } = this.#plan;
+    const read = await this.#ports.store.read(address, this.#ports.sources.current.policy);
+    const found = read.kind === 'hit' ? this.#take(read) : undefined;
+    return found ?? failed(failure('DEADLINE', 'no replica finished fetching this token in time'));
   }
 
   /** One try from the read to the commit. `undefined`: the world has moved, try again. `wait`: another replica is at it. */
