@@ -48,10 +48,15 @@ export function tokensOf(ended: readonly Ended[]): string[] {
 }
 
 /** Requests without a near cache, at once, of which any replica may get any: the access token, or the error's text, of each. */
-export function answersTo(connection: NatsConnection, source: string, count: number): Promise<string[]> {
+export function answersTo(
+  connection: NatsConnection,
+  source: string,
+  count: number,
+  caller = 'orders',
+): Promise<string[]> {
   return Promise.all(
     Array.from({ length: count }, () =>
-      ask(connection, 'orders', source).then(
+      ask(connection, caller, source).then(
         ({ accessToken }) => accessToken,
         (error: unknown) => String(error),
       ),

@@ -1,5 +1,5 @@
 import { eventually } from '@token-broker/testing';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ask } from '../../integration/asking.js';
 import type { Stack } from '../../integration/stack.js';
 import { answersTo, coldClients, slowestMs, timedGet, tokensOf } from './callers.js';
@@ -15,6 +15,9 @@ import {
   type Replica,
 } from './replicas.js';
 import { lookIntoRedis, RECORD_FIELDS, type StoredSlot } from './stored-record.js';
+
+// Several processes start in each case: on a loaded machine that takes longer than what is shown.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SOURCE = 'payments-api';
 

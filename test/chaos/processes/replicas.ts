@@ -14,8 +14,8 @@ export const TICK_MS = 200;
 export const LEASE_MS = 3 * TICK_MS;
 
 /** One call of the identity provider may take so long, and its lock lives so long. */
-export const IDP_TIMEOUT_MS = 1_000;
-export const LOCK_MS = 1_500;
+export const IDP_TIMEOUT_MS = 2_000;
+export const LOCK_MS = 2_500;
 /** The longest pause between two looks of a replica that waits for another's flight: `POLL_MAX_MS` and its jitter. */
 export const WAITER_LOOKS_EVERY_MS = 1_250;
 /** What a loaded machine may add to anything that is timed here. */

@@ -10,7 +10,11 @@ const PARTITIONS = 16;
 export interface StoredSlot {
   readonly recordKey: string;
   /** The fields of the record, byte for byte as text; none where there is no record. */
-  record(): Promise<Readonly<Record<string, string>>>;
+  record(): Promise<Readonly<Partial<Record<string, string>>>>;
+  /** The floor of the slot: generations at or below it are revoked. 0: there was no revocation. */
+  floor(): Promise<number>;
+  /** Looks at the record without a pause until it is stopped; then gives every generation whose token was there. */
+  watch(): { stop(): Promise<ReadonlySet<number>> };
   /** Keys of the slot, without their common prefix and the slot. */
   kinds(): Promise<string[]>;
   close(): void;
@@ -34,7 +38,7 @@ export function lookIntoRedis(stack: Stack, source: string): StoredSlot {
   const slot = slotOf(source, {});
   const prefix = `{${NAMESPACE}:${String(partitionOf(slot, PARTITIONS))}}:`;
   const recordKey = `${prefix}record:${slot}`;
-  return {
+  const stored: StoredSlot = {
     recordKey,
     async record() {
       const pairs = (await redis.callBuffer('HGETALL', recordKey)) as Buffer[];
@@ -42,6 +46,28 @@ export function lookIntoRedis(stack: Stack, source: string): StoredSlot {
       return Object.fromEntries(
         texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? '']] : [])),
       );
+    },
+    async floor() {
+      return Number(await redis.get(`${prefix}floor:${slot}`));
+    },
+    watch() {
+      const seen = new Set<number>();
+      let stopped = false;
+      const look = async (): Promise<void> => {
+        while (!stopped && redis.status !== 'end') {
+          const { generation, sealed } = await stored.record();
+          if (sealed !== undefined) seen.add(Number(generation));
+        }
+      };
+      const looking = look();
+      looking.catch(() => undefined);
+      return {
+        async stop() {
+          stopped = true;
+          await looking;
+          return seen;
+        },
+      };
     },
     async kinds() {
       const keys = await redis.keys(`${prefix.replace('{', '\\{')}*:${slot}*`);
@@ -51,4 +77,5 @@ export function lookIntoRedis(stack: Stack, source: string): StoredSlot {
       redis.disconnect();
     },
   };
+  return stored;
 }

@@ -1,0 +1,139 @@
+import { eventually } from '@token-broker/testing';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { ask } from '../../integration/asking.js';
+import { startStack, type Stack } from '../../integration/stack.js';
+import { answersTo } from './callers.js';
+import { Hammer } from './hammer.js';
+import { LEASE_MS, SLACK_MS, startReplicas, stopReplicas, type Replica } from './replicas.js';
+import { lookIntoRedis, type StoredSlot } from './stored-record.js';
+
+// Several processes start in each case: on a loaded machine that takes longer than what is shown.
+vi.setConfig({ testTimeout: 60_000 });
+
+const SOURCE = 'payments-api';
+const REPLICAS = 3;
+
+let stack: Stack;
+let stored: StoredSlot;
+let replicas: Replica[] = [];
+/** Every token that the identity provider has issued, the oldest first. */
+let issued: string[];
+
+beforeEach(async () => {
+  issued = [];
+  stack = await startStack({
+    brokers: 0,
+    tokenTransform: (accessToken) => {
+      issued.push(accessToken);
+      return accessToken;
+    },
+  });
+  replicas = await startReplicas(stack, REPLICAS);
+  stored = lookIntoRedis(stack, SOURCE);
+});
+
+afterEach(async () => {
+  stored.close();
+  await stopReplicas(replicas);
+  await stack.stop();
+});
+
+async function sumOf(name: string, labels: Readonly<Record<string, string>>): Promise<number> {
+  const values = await Promise.all(replicas.map((replica) => replica.metric(name, labels)));
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+/** Asks until every replica holds the token in its memory. */
+async function warm(): Promise<void> {
+  const connection = await stack.connectAs('orders');
+  await eventually(
+    async () => {
+      await answersTo(connection, SOURCE, 20);
+      const held = await Promise.all(replicas.map((replica) => replica.metric('token_broker_memory_entries')));
+      return held.every((entries) => entries === 1);
+    },
+    { what: 'every replica to hold the token' },
+  );
+}
+
+it.each([
+  // Who waits in another replica asks for a successor at once: without them, there is none before the call ends.
+  { order: 'before its successor is fetched', callers: 1, callMs: 500, deadIs: 0 },
+  { order: 'after its successor was fetched', callers: 20, callMs: 2_500, deadIs: 1 },
+])(
+  'F8: revoked during the call, which ends $order: that token is never served or stored',
+  async ({ callers, callMs, deadIs }) => {
+    const connection = await stack.connectAs('orders');
+    const operator = await stack.operator();
+    stack.idp.setDelay(callMs);
+    const asked = answersTo(connection, SOURCE, callers);
+    await eventually(() => stack.idpCalls() === 1, { what: 'the call to be under way' });
+    const watch = stored.watch();
+    stack.idp.setDelay(0);
+    expect((await operator.revoke({ selector: { source: SOURCE } })).complete).toBe(true);
+    expect(issued).toHaveLength(0);
+    if (deadIs === 0) await eventually(() => issued.length > 0, { what: 'the call to end' });
+    const later = await answersTo(connection, SOURCE, 20);
+    const earlier = await asked;
+    await eventually(() => sumOf('token_broker_commits_refused_total', { reason: 'dead' }), {
+      what: 'the late commit to be refused',
+    });
+    const seen = await watch.stop();
+    expect(issued).toHaveLength(2);
+    expect(new Set([...earlier, ...later])).toEqual(new Set([issued[1 - deadIs]]));
+    // One generation was ever there: the successor's.
+    expect([...seen]).toEqual([(await ask(connection, 'orders', SOURCE)).generation]);
+    expect(stack.idpCalls()).toBe(2);
+  },
+);
+
+it('F9: a caller after the acknowledgement never gets the old token, whichever replica answers', async () => {
+  const REVOCATIONS = 12;
+  await warm();
+  const operator = await stack.operator();
+  const slot = (await ask(await stack.connectAs('orders'), 'orders', SOURCE)).slot;
+  const hammer = await Hammer.start(stack, SOURCE, 4, 4);
+  const floors = [0];
+  for (let revocation = 0; revocation < REVOCATIONS; revocation++) {
+    const reply = await operator.revoke({ selector: { slot } });
+    // From this moment on, whoever asks is after the acknowledgement.
+    const acknowledged = hammer.mark();
+    expect(reply).toMatchObject({ complete: true, brokers: { expected: REPLICAS, acked: REPLICAS } });
+    floors[acknowledged] = await stored.floor();
+    await eventually(() => hammer.blows.filter(({ marksBefore }) => marksBefore === acknowledged).length > 50, {
+      what: 'enough callers after the acknowledgement',
+    });
+  }
+  await hammer.stop();
+  expect(hammer.errors).toEqual([]);
+  expect(new Set(floors).size).toBe(REVOCATIONS + 1);
+  expect(hammer.blows.filter(({ marksBefore, generation }) => generation <= (floors[marksBefore] ?? 0))).toEqual([]);
+  expect(stack.idpCalls()).toBe(REVOCATIONS + 1);
+});
+
+it('F9: a replica that was stopped during the revocation does not answer with the old token when it goes on', async () => {
+  // Its lease must run out: nobody waits longer for a replica that says nothing.
+  const REVOKED_WITHIN_MS = LEASE_MS + SLACK_MS;
+  await warm();
+  const [stopped] = replicas;
+  if (stopped === undefined) throw new Error('no replica');
+  const connection = await stack.connectAs('orders');
+  const operator = await stack.operator();
+  await stopped.halt();
+  const before = answersTo(connection, SOURCE, 15);
+  const reply = await operator.revoke({ selector: { source: SOURCE } });
+  expect(reply).toMatchObject({ complete: true, brokers: { expected: REPLICAS, acked: REPLICAS - 1 } });
+  expect(reply.tookMs).toBeLessThan(REVOKED_WITHIN_MS);
+  const answered: string[] = [];
+  const after = Array.from({ length: 30 }, async () => {
+    answered.push(...(await answersTo(connection, SOURCE, 1)));
+  });
+  await eventually(() => issued.length === 2 && answered.length > 0, { what: 'the other replicas to answer' });
+  // Some wait in the stopped one, whose memory has the old token.
+  expect(answered.length).toBeLessThan(30);
+  stopped.wake();
+  await Promise.all(after);
+  await before;
+  expect(new Set(answered)).toEqual(new Set([issued[1]]));
+  expect(stack.idpCalls()).toBe(2);
+});
