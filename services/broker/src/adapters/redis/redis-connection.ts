@@ -12,7 +12,11 @@ const DEAD_AFTER_TIMEOUTS = 2;
  * a command fails at once while there is no connection, and never runs twice by itself.
  */
 export function connectRedis(configuration: RedisConfiguration, name: string, log: Log): RedisClient {
-  return watched(createClient(configuration, optionsOf(configuration, name)), 'redis', log);
+  const demotion = createDemotionWatch();
+  const options = { ...optionsOf(configuration, name), reconnectOnError: demotion.isNew };
+  const client = createClient(configuration, options);
+  client.on('ready', demotion.over);
+  return watched(client, 'redis', log);
 }
 
 /** Connects to one of the independent masters of the lock, with the credentials of the main connection. */
@@ -31,6 +35,24 @@ export function connectLockMaster(
   );
 }
 
+/**
+ * A master that has been demoted refuses every write: look for the new one instead of failing on the old one for ever. Once
+ * for each connection, since many commands are refused before it has ended.
+ */
+function createDemotionWatch(): { readonly isNew: (error: Error) => boolean; readonly over: () => void } {
+  let isNoticed = false;
+  return {
+    isNew(error) {
+      if (isNoticed || !error.message.startsWith('READONLY')) return false;
+      isNoticed = true;
+      return true;
+    },
+    over() {
+      isNoticed = false;
+    },
+  };
+}
+
 function watched(client: RedisClient, who: string, log: Log): RedisClient {
   client.on('error', (error: Error) => {
     log.warn(`${who}: connection error`, { reason: error.message.slice(0, 160) });
@@ -44,7 +66,10 @@ function watched(client: RedisClient, who: string, log: Log): RedisClient {
   return client;
 }
 
-function createClient(configuration: RedisConfiguration, options: ReturnType<typeof optionsOf>): RedisClient {
+function createClient(
+  configuration: RedisConfiguration,
+  options: ReturnType<typeof optionsOf> & Pick<RedisOptions, 'reconnectOnError'>,
+): RedisClient {
   const { topology } = configuration;
   switch (topology.kind) {
     case 'standalone':
@@ -83,8 +108,6 @@ function optionsOf(configuration: RedisConfiguration, name: string) {
     enableOfflineQueue: false,
     maxRetriesPerRequest: null,
     retryStrategy: reconnectAfterMs,
-    // A demoted master: look for the new one instead of failing on the old one for ever.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   } satisfies RedisOptions;
 }
 
