@@ -61,6 +61,9 @@ export const codesOf = (replies: readonly (GetReply | Handed)[]): Set<string> =>
 export const generationsOf = (replies: readonly GetReply[]): Set<number> =>
   new Set(replies.flatMap((reply) => ('error' in reply ? [] : [reply.generation])));
 
+export const tokensOf = (replies: readonly GetReply[]): Set<string> =>
+  new Set(replies.flatMap((reply) => ('error' in reply ? [] : [reply.accessToken])));
+
 /** G3: the places at which a caller was handed something older than what it had before. */
 export function stepsBack(handed: readonly Handed[]): [before: Handed, after: Handed][] {
   const tokens = handed.flatMap((one) => ('code' in one ? [] : [one]));

@@ -1,6 +1,7 @@
 import { eventually, startFaultProxy, startRedis, type FaultProxy, type RedisServer } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { metricValue, sourceSettings, startStack, type Settings, type Stack } from '../../integration/stack.js';
+import { startVirtualAddress, type Address } from './virtual-address.js';
 
 /** The stack's tick: brokers read along so often. */
 export const TICK_MS = 200;
@@ -14,6 +15,8 @@ export const MAX_STALENESS_MS = 5_000;
 const RECONNECT_MAX_MS = 1_000;
 /** After Redis is back: the longest pause, the handshake, one tick to read along, and a loaded machine. */
 export const BACK_WITHIN_MS = RECONNECT_MAX_MS + COMMAND_TIMEOUT_MS + TICK_MS + 1_500;
+/** A near cache is suspect three ticks after the last heartbeat, or at the first of a new epoch, and then asks. */
+export const NEAR_CACHE_NOTICES_WITHIN_MS = LEASE_MS + 1_000;
 
 export interface StoreStackOptions {
   readonly brokers?: number;
@@ -29,11 +32,14 @@ export interface StoreStack extends Omit<Stack, 'redis'> {
   readonly proxy: FaultProxy;
   /** A connection to Redis that no fault is done to. */
   readonly direct: Redis;
+  /** From now on the brokers' address leads to another server, as a virtual address does after a failover. */
+  leadTo(server: Address): void;
 }
 
 export async function startStoreStack(options: StoreStackOptions = {}): Promise<StoreStack> {
   const redis = options.redis ?? (await startRedis());
-  const proxy = await startFaultProxy({ host: redis.host, port: redis.port });
+  const address = await startVirtualAddress(redis);
+  const proxy = await startFaultProxy({ host: address.host, port: address.port });
   const direct = connectTo(redis);
   const stack = await startStack({
     brokers: options.brokers ?? 2,
@@ -59,16 +65,19 @@ export async function startStoreStack(options: StoreStackOptions = {}): Promise<
     redis,
     proxy,
     direct,
+    leadTo: (server) => {
+      address.leadTo(server);
+    },
     async stop() {
       direct.disconnect();
       await stack.stop();
-      await Promise.all([proxy.stop(), redis.stop()]);
+      await Promise.all([proxy.stop(), address.stop(), redis.stop()]);
     },
   };
 }
 
 /** A connection of the test itself: it waits for a server that restarts. */
-export function connectTo({ host, port }: { readonly host: string; readonly port: number }): Redis {
+export function connectTo({ host, port }: Address): Redis {
   const redis = new Redis({ host, port, retryStrategy: () => 50 });
   redis.on('error', () => {
     // The server is away because the test wants it so; the command that needs it says so.

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** An address that leads to one server and later to another, as one that moves with the master does. */
+export interface VirtualAddress extends Address {
+  /** Ends what goes over it, and leads to another server from now on. */
+  leadTo(target: Address): void;
+  stop(): Promise<void>;
+}
+
+export async function startVirtualAddress(first: Address): Promise<VirtualAddress> {
+  let target = first;
+  const open = new Set<Socket>();
+  const endAll = (): void => {
+    for (const socket of open) socket.resetAndDestroy();
+  };
+  const listener = createServer((client) => {
+    const server = connect(target.port, target.host);
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      open.add(one);
+      one.on('error', () => other.destroy());
+      one.on('close', () => {
+        open.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    host: '127.0.0.1',
+    port: (listener.address() as AddressInfo).port,
+    leadTo(next) {
+      target = next;
+      endAll();
+    },
+    async stop() {
+      listener.close();
+      endAll();
+      await once(listener, 'close');
+    },
+  };
+}
