@@ -27,7 +27,7 @@ export async function startStackOver(
     await stack.rewrite((settings) => ({
       ...settings,
       nats: { ...(settings['nats'] as Settings), servers: natsServers },
-      ...(redisUrl === undefined ? {} : { redis: { url: redisUrl } }),
+      ...(redisUrl === undefined ? {} : { redis: { ...(settings['redis'] as Settings), url: redisUrl } }),
     }));
     await stack.addBroker();
   }

@@ -22,7 +22,7 @@ export function withShortStaleness(settings: Settings): Settings {
 }
 
 /** Connects as the client's README advises, with shorter times: it reconnects for ever, and pings notice a dead link. */
-export function connectTo(
+function connectTo(
   servers: string | string[],
   user: string,
   options: ConnectionOptions = {},
@@ -97,6 +97,11 @@ export class Served {
   /** How often a token was served that is older than one before: must be never. */
   get stepsBack(): number {
     return this.#stepsBack;
+  }
+
+  /** The access tokens that were served. */
+  get tokens(): readonly string[] {
+    return [...this.#lastAtMs.keys()];
   }
 
   /** When this token was served for the last time, on the {@link clock}; undefined: it never was. */
