@@ -22,11 +22,7 @@ export function withShortStaleness(settings: Settings): Settings {
 }
 
 /** Connects as the client's README advises, with shorter times: it reconnects for ever, and pings notice a dead link. */
-function connectTo(
-  servers: string | string[],
-  user: string,
-  options: ConnectionOptions = {},
-): Promise<NatsConnection> {
+function connectTo(servers: string | string[], user: string, options: ConnectionOptions = {}): Promise<NatsConnection> {
   return connect({
     servers,
     user,
