@@ -139,8 +139,8 @@ class Flight {
 
   #take(hit: Hit): FlightOutcome | undefined {
     const taken = takeRecord(this.#ports, this.#plan, hit, this.#want);
-    if (taken.kind === 'corrupt') this.#want = hit.record.generation;
-    return taken.kind === 'corrupt' || taken.kind === 'stale' ? undefined : taken;
+    if (taken.kind === 'unreadable') this.#want = hit.record.generation;
+    return taken.kind === 'unreadable' || taken.kind === 'stale' ? undefined : taken;
   }
 
   /** Waits for a word of the other replica. A failure of the same recipe is ours too; else look again. */

@@ -59,28 +59,33 @@ describe('a keyring', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
         const opened = keyring.open(bytes, BOUND);
-        expect(opened.ok ? 'opened' : opened.error).toMatch(/^(corrupt|unknown-key)$/);
+        expect(opened.ok ? 'opened' : opened.error).toMatch(/^(corrupt|unknown-key|later-layout)$/);
         expect(keyring.isCurrent(bytes)).toBeTypeOf('boolean');
       }),
     );
   });
 
-  it('takes a layout of a later version for one that somebody else can read', () => {
+  it('tells a layout of a later version from damage and from a missing key', () => {
     const sealed = Buffer.from(new Keyring(aead, [OLD]).seal(TEXT, BOUND));
     sealed.writeUInt8(2, 0);
-    expect(new Keyring(aead, [OLD]).open(sealed, BOUND)).toEqual({ ok: false, error: 'unknown-key' });
+    expect(new Keyring(aead, [OLD]).open(sealed, BOUND)).toEqual({ ok: false, error: 'later-layout' });
   });
 });
 
 describe('a sealed record', () => {
   const address: SlotAddress = { slot: 's', partition: 0, source: 'a', provider: 'oauth2', recipe: 'r' };
-  const content = { token: { accessToken: 't', tokenType: 'Bearer' }, lifeMs: 1_000, parameters: { scopes: ['x'] } };
+  const content = {
+    token: { accessToken: 't', tokenType: 'Bearer' },
+    lifeMs: 1_000,
+    expiresAtMs: 5_000,
+    parameters: { scopes: ['x'] },
+  };
   const codecOf = (namespace: string): RecordCodec => new RecordCodec(new Keyring(aead, [OLD]), random, namespace);
   const codec = codecOf('one');
   const sealed = codec.seal(address, 1, 2, content);
-  const open = (of: SlotAddress, epoch: number, generation: number, with_ = codec): unknown => {
+  const open = (of: SlotAddress, epoch: number, generation: number, with_ = codec, expiresAtMs = 5_000): unknown => {
     const asOf = { epoch, vseq: 0, redisMs: 0, sentAtMs: 0 };
-    const opened = with_.open(of, { kind: 'hit', asOf, floor: 0, record: { generation, expiresAtMs: 0, sealed } });
+    const opened = with_.open(of, { kind: 'hit', asOf, floor: 0, record: { generation, expiresAtMs, sealed } });
     return opened.ok ? opened.value : opened.error;
   };
 
@@ -94,6 +99,7 @@ describe('a sealed record', () => {
     ['epoch', () => open(address, 3, 2)],
     ['generation', () => open(address, 1, 3)],
     ['namespace', () => open(address, 1, 2, codecOf('two'))],
+    ['expiry', () => open(address, 1, 2, codec, 5_001)],
   ])('does not open in another %s', (_, opened) => {
     expect(opened()).toBe('corrupt');
   });

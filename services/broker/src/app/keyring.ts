@@ -9,10 +9,10 @@ export interface KeyringKey {
 const LAYOUT_VERSION = 1;
 
 /**
- * `unknown-key`: sealed under a key, or in a layout, that this broker does not have; another may. `corrupt`: not what we
- * wrote, or not where we wrote it.
+ * `unknown-key`: sealed under a key that this broker does not have; another may. `later-layout`: written by a later version
+ * of the broker. `corrupt`: not what we wrote, or not where we wrote it.
  */
-export type UnsealFailure = 'unknown-key' | 'corrupt';
+export type UnsealFailure = 'unknown-key' | 'later-layout' | 'corrupt';
 
 /** The first key seals, all open: keys rotate without a moment in which somebody cannot read. */
 export class Keyring {
@@ -57,7 +57,7 @@ export class Keyring {
   #keyIdOf(sealed: Uint8Array): Result<string, UnsealFailure> {
     const [layout, length] = sealed;
     if (layout === undefined || length === undefined || length === 0 || layout === 0) return err('corrupt');
-    if (layout > LAYOUT_VERSION) return err('unknown-key');
+    if (layout > LAYOUT_VERSION) return err('later-layout');
     if (sealed.length < 2 + length) return err('corrupt');
     const id = Buffer.from(sealed.subarray(2, 2 + length)).toString('utf8');
     // A flipped bit in the id looks like a key of somebody else; only a well-formed id is given that benefit.

@@ -4,10 +4,10 @@ import { Held } from './held.js';
 import type { Hit } from './ports/store.js';
 
 /**
- * `stale`: older than an invalidation that is known, or not above the wish. `corrupt`: what is stored is not what was
- * written; only a token above it will do.
+ * `stale`: older than an invalidation that is known, or not above the wish. `unreadable`: what is stored is damaged, or only
+ * a later version of the broker can read it; only a token above it will do.
  */
-export type Taken = FlightOutcome | { readonly kind: 'stale' } | { readonly kind: 'corrupt' };
+export type Taken = FlightOutcome | { readonly kind: 'stale' } | { readonly kind: 'unreadable' };
 
 /** Makes an answer of the store's record, if it is one. */
 export function takeRecord(ports: FlightPorts, plan: FlightPlan, hit: Hit, wantGreaterThan: number): Taken {
@@ -19,7 +19,8 @@ export function takeRecord(ports: FlightPorts, plan: FlightPlan, hit: Hit, wantG
   if (!content.ok) {
     metrics.recordUnreadable(content.error);
     log.error('store: a record cannot be opened', { source: address.source, slot: address.slot, why: content.error });
-    if (content.error === 'corrupt') return { kind: 'corrupt' };
+    // While versions are mixed, the older ones fetch for themselves: what they write, the later ones can read.
+    if (content.error !== 'unknown-key') return { kind: 'unreadable' };
     // Another replica may have the key: an error, never a deletion.
     return failed(
       failure('STORE_UNAVAILABLE', 'the stored token is sealed under a key that this replica does not have'),

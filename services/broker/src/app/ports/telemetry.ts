@@ -35,7 +35,7 @@ export interface Metrics {
   lockWaited(outcome: 'acquired' | 'held' | 'error', tookMs: number): void;
   commitRefused(why: 'epoch' | 'dead' | 'lost' | 'expired' | 'replayed' | 'policy'): void;
   storeFailed(command: string): void;
-  recordUnreadable(why: 'unknown-key' | 'corrupt'): void;
+  recordUnreadable(why: 'unknown-key' | 'later-layout' | 'corrupt'): void;
   eventPublished(kind: 'refreshed' | 'invalidation' | 'heartbeat', delivered: boolean): void;
   invalidationApplied(count: number): void;
   refreshed(source: string, lagMs: number): void;
