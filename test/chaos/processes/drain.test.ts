@@ -9,7 +9,7 @@ import { startReplica, startReplicas, stopReplicas, type Replica } from './repli
 // Several processes start in each case: on a loaded machine that takes longer than what is shown.
 vi.setConfig({ testTimeout: 60_000 });
 
-const WAVES = 3;
+const WAVES = 2;
 const SOURCES_IN_WAVE = 10;
 const WARM = 'warm';
 const clock = createSystemClock();

@@ -52,6 +52,8 @@ export async function startReplica(configurationPath: string, fault?: string): P
     what: 'the replica to be ready',
     withinMs: READY_WITHIN_MS,
   });
+  // Ready says that it may be asked; this, that the NATS server has its subscriptions.
+  await program.waitForLine(/"msg":"broker: serving"/, READY_WITHIN_MS);
   const halted = async (): Promise<void> => {
     await eventually(async () => (await stateOf(program.pid)).startsWith('T'), { what: 'the replica to stop' });
   };
