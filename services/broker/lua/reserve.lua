@@ -6,7 +6,7 @@ if isOutdated() then return reply('policy') end
 if isLive() and record.generation > want then return hit() end
 if text(floor) ~= lockFloor then return reply('relock', text(floor)) end
 
-local f = redis.call('HMGET', KEYS[6], 'attempt', 'generation', 'until', 'epoch', 'recipe', 'code', 'message')
+local f = fieldsOf(KEYS[6], 'attempt', 'generation', 'until', 'epoch', 'recipe', 'code', 'message')
 local flight = { attempt = f[1], generation = number(f[2]), untilMs = number(f[3]), epoch = f[4], recipe = f[5], code = f[6], message = f[7] }
 local mine = flight.attempt == attempt and flight.epoch == epoch and flight.generation > floor
 if flight.recipe == recipe and flight.untilMs > now then

@@ -9,11 +9,24 @@ for _, cutoff in ipairs(redis.call('HMGET', KEYS[1], 'cutoff:all', 'cutoff:provi
   floor = math.max(floor, number(cutoff))
 end
 
--- A record of another type than ours is set aside for whoever wants to look, not overwritten unseen.
-local fields = redis.pcall('HMGET', KEYS[4], 'generation', 'epoch', 'expiresAt', 'usableUntil', 'recipe', 'sealed', 'attempt', 'hash', 'revoked')
-if fields.err then
-  redis.call('RENAME', KEYS[4], KEYS[4] .. ':set-aside')
-  redis.call('PEXPIRE', KEYS[4] .. ':set-aside', 86400000)
+-- What is not as we wrote it is set aside for whoever wants to look, not overwritten unseen.
+local function setAside(key)
+  redis.call('RENAME', key, key .. ':set-aside')
+  redis.call('PEXPIRE', key .. ':set-aside', 86400000)
+end
+
+-- Fields of a hash; none of a key that is of another type than ours.
+local function fieldsOf(key, ...)
+  local fields = redis.pcall('HMGET', key, ...)
+  if not fields.err then return fields end
+  setAside(key)
+  return {}
+end
+
+local fields = fieldsOf(KEYS[4], 'generation', 'epoch', 'expiresAt', 'usableUntil', 'recipe', 'sealed', 'attempt', 'hash', 'revoked')
+-- No generation is above the last that was claimed: this one was not, and no commit could ever replace it.
+if number(fields[1]) > generation then
+  setAside(KEYS[4])
   fields = {}
 end
 local record = { generation = number(fields[1]), epoch = fields[2], expiresAt = number(fields[3]), usableUntil = number(fields[4]),
@@ -27,7 +40,7 @@ end
 -- The channel key counts in its epoch, above the floor, and under the policy that it was made for. A broker with another
 -- configuration than the cluster's newest is not given it.
 local function channel()
-  local c = redis.call('HMGET', KEYS[7], 'version', 'epoch', 'policy', 'sealed')
+  local c = fieldsOf(KEYS[7], 'version', 'epoch', 'policy', 'sealed')
   if brokerPolicy == policy and c[1] and c[2] == epoch and number(c[1]) > floor and number(c[3]) == policy then return c[1], c[4] end
   return '', ''
 end
