@@ -52,7 +52,7 @@ async function commit(
 ): Promise<FlightOutcome | undefined> {
   const { codec, memory, publisher, metrics, log } = ports;
   const { address } = plan;
-  const content = contentOf(plan, issued);
+  const content = contentOf(plan, reservation, issued);
   const request = commitRequest(ports, plan, reservation, content);
   const reply = await sendUntilAnswered(ports.clock, () => ports.store.commit(request));
   if (reply.kind !== 'ok') {
@@ -183,9 +183,8 @@ function commitRequest(
   const { codec, timing, recipeKey } = ports;
   const { address } = plan;
   const { generation, attempt } = reservation;
-  const { epoch, redisMs } = reservation.asOf;
-  // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
-  const expiresAtMs = Math.floor(redisMs + content.lifeMs);
+  const { epoch } = reservation.asOf;
+  const { expiresAtMs } = content;
   return {
     address,
     attempt,
@@ -200,10 +199,12 @@ function commitRequest(
   };
 }
 
-function contentOf(plan: FlightPlan, issued: IssuedToken): RecordContent {
+function contentOf(plan: FlightPlan, reservation: Reservation, issued: IssuedToken): RecordContent {
   const { accessToken, tokenType, scope, lifeMs } = issued;
   const token = { accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }) };
-  return { token, lifeMs, parameters: plan.parameters };
+  // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
+  const expiresAtMs = Math.floor(reservation.asOf.redisMs + lifeMs);
+  return { token, lifeMs, expiresAtMs, parameters: plan.parameters };
 }
 
 function requestOf(source: Source, parameters: TokenParameters): ProviderRequest {

@@ -35,7 +35,8 @@ export class RecordCodec {
     );
     if (!opened.ok) return opened;
     const content = decodeRecord(opened.value);
-    return content === undefined ? err('corrupt') : ok(content);
+    // A record whose expiry was changed would be handed out after its end, or never.
+    return content?.expiresAtMs === hit.record.expiresAtMs ? ok(content) : err('corrupt');
   }
 
   /** A fresh channel key, sealed as the one of this generation. */

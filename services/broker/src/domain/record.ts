@@ -5,6 +5,8 @@ import type { Token } from './token.js';
 export interface RecordContent {
   readonly token: Token;
   readonly lifeMs: number;
+  /** Redis time. It stands beside the sealed value too, for the scripts; this one counts. */
+  readonly expiresAtMs: number;
   readonly parameters: TokenParameters;
 }
 
@@ -31,8 +33,9 @@ export function encodeRecord(content: RecordContent): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   try {
     const value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<RecordContent>;
-    if (typeof value.token?.accessToken !== 'string' || typeof value.lifeMs !== 'number') return undefined;
-    return { token: value.token, lifeMs: value.lifeMs, parameters: value.parameters ?? {} };
+    const { token, lifeMs, expiresAtMs, parameters = {} } = value;
+    if (typeof token?.accessToken !== 'string' || typeof lifeMs !== 'number') return undefined;
+    return typeof expiresAtMs === 'number' ? { token, lifeMs, expiresAtMs, parameters } : undefined;
   } catch {
     return undefined;
   }
