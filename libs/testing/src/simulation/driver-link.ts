@@ -64,6 +64,10 @@ export class DriverLink implements SessionPeer {
   readonly #options: Required<SimulatedConnectionOptions>;
   #session: NatsSession | undefined;
   #isConnected = false;
+  /** Whether the server has greeted in the present session. */
+  #isGreeted = false;
+  /** One for each session that was lost: the driver tells of every one when there is a session again. */
+  #reconnectsOwed = 0;
   /** What was sent in this turn, or during an attempt to connect. */
   #outbound: ToServer[] = [];
   #pongs: Pong[] = [];
@@ -196,8 +200,12 @@ export class DriverLink implements SessionPeer {
       this.#session = session;
       this.#lastDialAtMs = this.#process.clock.wallMs();
       this.#isConnected = true;
+      this.#isGreeted = true;
       this.#startPings();
-    } else this.#dialOrWait();
+      return;
+    }
+    this.#reconnectsOwed = 1;
+    this.#dialOrWait();
   }
 
   #write(): void {
@@ -231,6 +239,15 @@ export class DriverLink implements SessionPeer {
       case 'pong':
         this.#pongs.shift()?.resolve();
         break;
+      case 'info': {
+        const session = this.#session;
+        if (session === undefined) break;
+        this.#isGreeted = true;
+        this.#process.leave('nats:connect', () => {
+          this.toServer.send(session, { kind: 'connect' });
+        });
+        break;
+      }
       case 'welcome':
         this.#connected();
         break;
@@ -246,8 +263,10 @@ export class DriverLink implements SessionPeer {
     this.#session = undefined;
     this.#pingTimer?.cancel();
     this.#dialTimer?.cancel();
-    if (this.#isConnected) {
-      this.#isConnected = false;
+    this.#isConnected = false;
+    if (this.#isGreeted) {
+      this.#isGreeted = false;
+      this.#reconnectsOwed++;
       this.#owner.onStatus({ type: 'disconnect', data: SERVER_ADDRESS });
     }
     this.#dialOrWait();
@@ -271,9 +290,10 @@ export class DriverLink implements SessionPeer {
     this.#forgetOutbound();
     const session = new NatsSession(this);
     this.#session = session;
-    this.#process.leave('nats:connect', () => {
+    this.#process.leave('nats:open', () => {
       this.toServer.send(session, { kind: 'open' });
     });
+    this.#owner.onStatus({ type: 'reconnecting', data: SERVER_ADDRESS });
     this.#dialTimer = clock.startTimer(connectTimeoutMs, () => {
       this.#giveUp(session);
     });
@@ -293,7 +313,8 @@ export class DriverLink implements SessionPeer {
       this.#write();
     });
     this.#startPings();
-    this.#owner.onStatus({ type: 'reconnect', data: SERVER_ADDRESS });
+    for (; this.#reconnectsOwed > 0; this.#reconnectsOwed--)
+      this.#owner.onStatus({ type: 'reconnect', data: SERVER_ADDRESS });
   }
 
   #giveUp(session: NatsSession): void {

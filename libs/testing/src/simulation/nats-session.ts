@@ -2,14 +2,14 @@ import type { Scheduled } from './event-loop.js';
 
 /** What a driver sends. */
 export type ToServer =
-  | { readonly kind: 'open' | 'ping' | 'close' }
+  | { readonly kind: 'open' | 'connect' | 'ping' | 'close' }
   | { readonly kind: 'subscribe'; readonly sid: number; readonly subject: string; readonly queue: string }
   | { readonly kind: 'unsubscribe'; readonly sid: number }
   | { readonly kind: 'publish'; readonly subject: string; readonly data: Uint8Array; readonly reply: string };
 
 /** What the server sends. */
 export type ToClient =
-  { readonly kind: 'welcome' | 'pong' } | { readonly kind: 'close'; readonly error?: string } | MessageFrame;
+  { readonly kind: 'info' | 'welcome' | 'pong' } | { readonly kind: 'close'; readonly error?: string } | MessageFrame;
 
 export interface MessageFrame {
   readonly kind: 'message';

@@ -12,7 +12,7 @@ export class SimulatedMessage {
   /** `''`: nobody asked for a reply. */
   readonly reply: string;
   /** `code` 503: the answer of the server to a request that nobody subscribes to. */
-  readonly headers: { readonly code: number } | undefined;
+  readonly headers?: { readonly code: number };
   readonly #publisher: Publisher;
 
   constructor(publisher: Publisher, { subject, data, reply, headers }: MessageFrame) {
@@ -20,7 +20,7 @@ export class SimulatedMessage {
     this.subject = subject;
     this.data = data;
     this.reply = reply;
-    this.headers = headers;
+    if (headers !== undefined) this.headers = headers;
   }
 
   /** `false`: there is no reply subject. */

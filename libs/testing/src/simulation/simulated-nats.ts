@@ -110,8 +110,7 @@ export class SimulatedNats {
 
   #take(session: NatsSession, frame: ToServer): void {
     if (frame.kind === 'open') {
-      if (this.#open(session)) session.peer.tell(session, { kind: 'welcome' });
-      else session.peer.tell(session, { kind: 'close' });
+      session.peer.tell(session, { kind: this.#open(session) ? 'info' : 'close' });
       return;
     }
     if (frame.kind === 'close') {
@@ -124,6 +123,9 @@ export class SimulatedNats {
       return;
     }
     switch (frame.kind) {
+      case 'connect':
+        session.peer.tell(session, { kind: 'welcome' });
+        break;
       case 'ping':
         session.peer.tell(session, { kind: 'pong' });
         break;

@@ -1,6 +1,6 @@
 /** A change of a connection, as a driver tells it. */
 export interface SimulatedStatus {
-  readonly type: 'disconnect' | 'reconnect' | 'error';
+  readonly type: 'disconnect' | 'reconnecting' | 'reconnect' | 'error';
   readonly data: string;
 }
 
