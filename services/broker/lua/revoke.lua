@@ -1,6 +1,9 @@
 -- revoke: everything that was claimed so far is dead, flights in the air included; what is claimed later is above.
 -- KEYS 4 the revocation's own note; 5 record, 6 floor, 7 flight, 8 channel, 9 slots: of a slot, else unused
 -- ARGV 3 target (slot:X, source:X, provider:X, all), 4 life of a floor (ms), 5 policy, where a configuration revokes
+-- Redis that is out of memory refuses a script before its first write, not after one that takes no memory: a revocation must
+-- not depend on room.
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now))
 local target = ARGV[3]
 local seenEpoch, seenFloor, seenVseq = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+):(%d+):(%d+)$')
 local floor, at
