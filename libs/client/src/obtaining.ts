@@ -27,8 +27,9 @@ export async function obtain(parts: Obtaining, state: SlotState, options: GetOpt
   const untilMs = sinceMs + (timeoutMs ?? parts.requestTimeoutMs);
   for (let join = 1; ; join++) {
     const joined = fetcher.isFetching(state);
-    // A fetch of its own ends in time by itself, so that the usual call needs no timer.
-    const patience = { signal, untilMs: timeoutMs === undefined && !joined ? undefined : untilMs };
+    // A fetch of its own ends in time by itself, so that the usual call needs no timer: unless it came after another one.
+    const isUsual = timeoutMs === undefined && !joined && join === 1;
+    const patience = { signal, untilMs: isUsual ? undefined : untilMs };
     try {
       const token = await waitFor(clock, fetcher.fetch(state, options), patience);
       if (!joined || join >= MAX_JOINS || lasts(parts, state, token, minTtlMs)) return token;

@@ -59,6 +59,22 @@ describe('a connected near cache', () => {
     expect(handles.map(({ current }) => current === undefined)).toEqual(handles.map((each) => revoked.includes(each)));
   });
 
+  it('does not take an answer that was under way for longer than it may be stale, and asks again', async () => {
+    const other = bed.broker.source('payments', { scope: 'read' });
+    const asked = bed.server.gets.length;
+    // As when this process was stopped while the reply lay in its socket; what is asked meanwhile is not answered.
+    const lateByMs = MAX_STALENESS_MS - 2 * TICK_MS;
+    bed.connection.incoming = ({ subject }) => (subject.startsWith('_INBOX.') ? [lateByMs] : 'pass');
+    bed.server.tamper = (reply) => (bed.server.gets.length === asked + 1 ? reply : undefined);
+    const token = other.get({ timeoutMs: 2 * MAX_STALENESS_MS });
+    await clock.advance(lateByMs - TICK_MS / 2);
+    bed.server.tamper = (reply) => reply;
+    bed.connection.mend();
+    const sent = bed.server.gets.length;
+    await bed.during(token, TICK_MS + 100);
+    expect(bed.server.gets.length).toBe(sent + 1);
+  });
+
   it('heals by itself when two events come in the wrong order (I7)', async () => {
     const other = bed.broker.source('payments', { scope: 'read' });
     await bed.during(other.get());

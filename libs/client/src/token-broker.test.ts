@@ -133,6 +133,19 @@ describe('a client', () => {
     expect((await bed.during(second)).tokenType).toBe('Bearer');
   });
 
+  it('gives a caller that joined a fetch no more than its own time, when it goes on by itself', async () => {
+    bed.server.tamper = () => undefined;
+    const handle = bed.broker.source('payments');
+    const first = codeOf(handle.get());
+    await clock.advance(5_000);
+    const second = codeOf(handle.get());
+    await clock.advance(10_100);
+    expect(await first).toBe('DEADLINE');
+    const timers = clock.elapsedMs();
+    expect(await bed.during(second, 5_000)).toBe('DEADLINE');
+    expect(clock.elapsedMs() - timers).toBe(5_000);
+  });
+
   it("passes on the broker's error, and asks again for the next caller", async () => {
     bed.server.failure = { code: 'QUOTA_EXHAUSTED', message: 'the quota is used up', retryAfterMs: 3_000 };
     const handle = bed.broker.source('payments');

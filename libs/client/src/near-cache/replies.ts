@@ -1,4 +1,4 @@
-import type { TokenReply } from '@token-broker/protocol';
+import type { Timing, TokenReply } from '@token-broker/protocol';
 import { createToken, type Token } from '../token.js';
 import { leastLifetimeMs, TICKS_UNTIL_SUSPECT } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
@@ -6,7 +6,7 @@ import type { PartitionState } from './partition-state.js';
 import type { SlotState } from './slot-state.js';
 
 /** Why a token is not taken. */
-export type Refusal = 'older-epoch' | 'older-generation' | 'revoked' | 'behind' | 'expiring';
+export type Refusal = 'older-epoch' | 'older-generation' | 'revoked' | 'behind' | 'expiring' | 'late';
 
 /** `once`: good for the callers who wait for it, but not kept. */
 export type Taken =
@@ -28,6 +28,14 @@ export function refusalOf(
   return undefined;
 }
 
+/**
+ * How old an answer may be when it arrives. It was true as of the broker's lease at the request; after that it may have
+ * waited in a buffer for as long as this process was stopped, and what it speaks of may have been revoked meanwhile.
+ */
+function longestUnderWayMs({ tickMs, maxStalenessMs }: Timing): number {
+  return Math.max(tickMs, maxStalenessMs - TICKS_UNTIL_SUSPECT * tickMs);
+}
+
 /** Judges the reply to a request that was sent at `sentAtMs`, and keeps its token where it may be kept. */
 export function takeReply(
   cache: NearCache,
@@ -47,6 +55,7 @@ export function takeReply(
   if (why !== undefined) return { kind: 'refused', why };
   if (expiresAtMs - nowMs < leastLifetimeMs(reply.lifeMs, timing.minLifetimeMs))
     return { kind: 'refused', why: 'expiring' };
+  if (nowMs - sentAtMs > longestUnderWayMs(timing)) return { kind: 'refused', why: 'late' };
   const content = {
     accessToken: reply.accessToken,
     tokenType: reply.tokenType,
