@@ -62,13 +62,17 @@ export class Scripts {
   }
 }
 
+const QUOTED = /'[^']*'( command)?|"[^"]*"/g;
+/** The name of a command that may not be run, as Redis writes it. */
+const COMMAND = /^'[a-z|]{1,40}' command$/;
+
 /** Tells a refusal, after which nothing was written, from silence, after which nobody knows. */
 export function toStoreError(command: string, error: unknown): StoreError {
   const text = error instanceof Error ? error.message : String(error);
   const refused = error instanceof Error && error.name === 'ReplyError';
-  // Redis repeats arguments in some errors: the first line, without anything quoted, says enough.
-  const detail = (text.split('\n')[0] ?? '').replaceAll(/'[^']*'|"[^"]*"/g, '…').slice(0, 160);
-  return new StoreError(command, refused ? 'refused' : 'unknown', detail);
+  // Redis repeats arguments in some errors: the first line, without anything quoted but the command's name, says enough.
+  const detail = (text.split('\n')[0] ?? '').replaceAll(QUOTED, (quoted) => (COMMAND.test(quoted) ? quoted : '…'));
+  return new StoreError(command, refused ? 'refused' : 'unknown', detail.slice(0, 160));
 }
 
 function commandName(name: string): string {
