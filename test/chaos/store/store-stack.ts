@@ -77,8 +77,9 @@ export async function startStoreStack(options: StoreStackOptions = {}): Promise<
 }
 
 /** A connection of the test itself: it waits for a server that restarts. */
-export function connectTo({ host, port }: Address): Redis {
-  const redis = new Redis({ host, port, retryStrategy: () => 50 });
+export function connectTo(server: Address & { readonly url?: string }): Redis {
+  const { host, port, url = `redis://${host}:${String(port)}` } = server;
+  const redis = new Redis(url, { retryStrategy: () => 50 });
   redis.on('error', () => {
     // The server is away because the test wants it so; the command that needs it says so.
   });
