@@ -76,7 +76,10 @@ export async function randomStory(world: World, seed: number, length: number): P
     await calm();
   };
   const say = (client: Client): void => {
-    const reply = pick(['', '', `inbox.${client.name}.${String(++requests)}`]);
+    // Asked for a reply to somebody else, the server itself says nothing where nobody listens.
+    requests++;
+    const inboxOf = ({ name }: Client): string => `inbox.${name}.${String(requests)}`;
+    const reply = pick(['', '', '', ...[client, client, pick(clients)].map(inboxOf)]);
     lines.push(attempt(() => client.publish(pick([...SUBJECTS, 'nobody.at.all']), reply)));
   };
 

@@ -66,6 +66,26 @@ describe('simulated NATS', () => {
     expect(real).not.toContain('b<a:1');
   });
 
+  it('does not let a session live on that has lost bytes', async () => {
+    const [real, simulated] = await both(async (world) => {
+      const a = await join(world, 'a', { pingIntervalMs: 60_000 });
+      const heard: string[] = [];
+      a.connection.subscribe('x', { callback: (_, { data }) => heard.push(textOf(data)) });
+      await settle(world, [a]);
+      a.link.halfOpen();
+      a.publish('x');
+      const isLost = !(await world.within(100, () => heard.length > 0));
+      a.link.mend();
+      a.publish('x');
+      await world.until('the reconnect', () => a.statuses.includes('reconnect'));
+      a.publish('x');
+      await settle(world, [a]);
+      return { isLost, heard, statuses: a.statuses };
+    });
+    expect(real).toEqual({ isLost: true, heard: ['a:3'], statuses: ['disconnect', 'reconnect'] });
+    expect(simulated).toEqual(real);
+  });
+
   it('sends a dead member of a queue group its share, until its session has ended', async () => {
     const [real, simulated] = await both(async (world) => {
       const [a, b, c] = [await join(world, 'a'), await join(world, 'b'), await join(world, 'c')];
@@ -120,6 +140,9 @@ describe('simulated NATS', () => {
         subject: 'echo.*',
         handler: (error, { subject, data, reply }) => told.push([error, subject, textOf(data), reply].join(' ')),
       });
+      const other = await world.over(b.connection.services.add({ name: 'echo', version: '1.0.0', queue: 'q' }));
+      for (const each of [service, other])
+        each.addEndpoint('shared', { subject: 'shared', handler: (_, message) => message.respond(message.data) });
       service.addEndpoint('back', { subject: 'back', handler: (_, message) => message.respond(message.data) });
       b.connection.subscribe('inbox.*', {
         callback: (_, { subject, data, headers }) => told.push(`${subject} ${headers?.code ?? textOf(data)}`),
@@ -129,13 +152,16 @@ describe('simulated NATS', () => {
       b.publish('echo.2');
       b.publish('back', 'inbox.2');
       await settle(world, [a, b]);
+      // One of both answers.
+      b.publish('shared', 'inbox.shared');
+      await settle(world, [a, b]);
       told.push(String(await world.over(service.stop())), String(await world.over(service.stopped)));
       b.publish('back', 'inbox.3');
       await settle(world, [a, b]);
       return told;
     });
     expect(simulated).toEqual(real);
-    expect(real).toHaveLength(6);
+    expect(real).toHaveLength(7);
   });
 
   it('closes at once: without what was published in that turn, and with no end to a flush that waits', async () => {
