@@ -124,16 +124,27 @@ function tlsOf(tls: TlsConfiguration): NonNullable<RedisOptions['tls']> {
   };
 }
 
-/** What the server itself must be like; each finding is one sentence with its remedy. */
+/** What the server itself, each master of a Cluster, must be like; each finding is one sentence with its remedy. */
 export async function checkRedis(
   client: RedisClient,
+): Promise<{ readonly problems: readonly string[]; readonly fsyncAlways: boolean }> {
+  const nodes = client instanceof Cluster ? client.nodes('master') : [client];
+  const found = await Promise.all(nodes.map(checkNode));
+  return {
+    problems: [...new Set(found.flatMap(({ problems }) => problems))],
+    fsyncAlways: found.length > 0 && found.every(({ fsyncAlways }) => fsyncAlways),
+  };
+}
+
+async function checkNode(
+  node: Redis,
 ): Promise<{ readonly problems: readonly string[]; readonly fsyncAlways: boolean }> {
   const problems: string[] = [];
   let fsyncAlways = false;
   try {
     const settings = new Map<string, string>();
     for (const name of ['maxmemory-policy', 'maxmemory', 'appendonly', 'appendfsync']) {
-      const reply = await client.config('GET', name);
+      const reply = await node.config('GET', name);
       settings.set(name, reply[1] ?? '');
     }
     const policy = settings.get('maxmemory-policy') ?? 'noeviction';
