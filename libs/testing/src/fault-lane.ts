@@ -16,13 +16,13 @@ export interface LinkFaults {
   discard: boolean;
   /**
    * Bytes are kept until this is set to false again: a link that is down for less time than TCP gives up after. Beyond
-   * {@link MOST_PENDING_BYTES} the sender is no longer read, and so feels a peer that does not read.
+   * 1 MiB the sender is no longer read, and so feels a peer that does not read.
    */
   hold: boolean;
 }
 
 /** How much a lane takes over before it stops reading from the sender. */
-export const MOST_PENDING_BYTES = 1024 * 1024;
+const MOST_PENDING_BYTES = 1024 * 1024;
 
 /** Bytes that wait for their time, or the end of the stream: `end` was a FIN, `reset` an RST. */
 interface Parcel {

@@ -19,8 +19,8 @@ const CONVERGED_WITHIN_MS = 2_000 + 1_000 + 5_000 + 4 * SLACK_MS;
 const PATIENCE_MS = 150;
 /** With a broker that does not confirm, a revocation waits for the end of its lease: three ticks. */
 const REVOKE_PATIENCE_MS = 3 * TICK_MS + SLACK_MS;
-/** In how many of the steps somebody revokes. */
-const REVOKE_SHARE = 0.3;
+/** Somebody revokes in one step of so many, beginning with a random one of the first. */
+const STEPS_PER_REVOCATION = 3;
 
 const users = new Users();
 let deployment: LinkedDeployment;
@@ -134,10 +134,11 @@ async function run(random: SeededRandom, story: string[]): Promise<void> {
   const { links } = deployment;
   const acknowledged: Acknowledged[] = [];
   const tokensSeen = new Set<string>();
+  let steps = random.integer(STEPS_PER_REVOCATION);
   const step = async (): Promise<void> => {
     await askAll();
     for (const watch of served) for (const token of watch.tokens) tokensSeen.add(token);
-    if (random.uniform() >= REVOKE_SHARE) return;
+    if (steps++ % STEPS_PER_REVOCATION !== 0) return;
     const revoked = await tryToRevoke(tokensSeen);
     story.push(revoked === undefined ? 'revoke: no ack' : 'revoke: acknowledged');
     if (revoked !== undefined) acknowledged.push(revoked);
