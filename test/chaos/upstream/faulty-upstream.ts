@@ -5,7 +5,7 @@ import type { IdentityProvider } from '@token-broker/testing';
 /** Requests enough to reach every replica of a stack of three. */
 export const MANY = Array.from({ length: 24 });
 /** How long a request and its reply may take on a loaded machine, beside what is waited for upstream. */
-export const ANSWERED_WITHIN_MS = 700;
+export const ANSWERED_WITHIN_MS = 1_000;
 
 /** A stack, and what a test of its upstreams does with it. */
 export interface UpstreamBed {
