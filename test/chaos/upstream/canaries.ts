@@ -7,7 +7,7 @@ import { SecretSearch, type Seen } from '../../integration/spellings.js';
 import { PASSWORD, type Stack } from '../../integration/stack.js';
 
 /** May hear everything, and say nothing. */
-export const OBSERVER: NatsUser = {
+const OBSERVER: NatsUser = {
   user: 'observer',
   password: PASSWORD,
   permissions: { publish: [], subscribe: ['>'] },
