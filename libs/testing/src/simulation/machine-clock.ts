@@ -21,6 +21,8 @@ export class MachineClock implements Clock {
   /** Whatever wakes the machine passes through here: a process that is stopped is not woken. */
   readonly #wake: (fire: () => void) => void;
   readonly #timers = new Set<PendingTimer>();
+  /** True time of the last jump, or of the end of the last sleep. */
+  jumpedAtMs: number | undefined;
   #suspendedAtMs: number | undefined;
   /** True time that was spent suspended. */
   #suspendedMs = 0;
@@ -34,7 +36,7 @@ export class MachineClock implements Clock {
     this.#loop = loop;
     this.#rate = rate;
     this.#wake = wake;
-    this.#lastMonotonicMs = this.#monotonicMs();
+    this.#lastMonotonicMs = this.monotonicMs();
     this.#lastWallMs = this.wallMs();
   }
 
@@ -47,7 +49,7 @@ export class MachineClock implements Clock {
   }
 
   elapsedMs(): number {
-    const monotonicMs = this.#monotonicMs();
+    const monotonicMs = this.monotonicMs();
     const wallMs = this.wallMs();
     this.#elapsedMs += Math.max(0, monotonicMs - this.#lastMonotonicMs, Math.floor(wallMs - this.#lastWallMs - 1));
     this.#lastMonotonicMs = monotonicMs;
@@ -55,8 +57,16 @@ export class MachineClock implements Clock {
     return this.#elapsedMs;
   }
 
+  /** Time that the machine was awake. */
+  monotonicMs(): number {
+    const untilMs = this.#suspendedAtMs ?? this.#loop.nowMs;
+    return (untilMs - this.#suspendedMs) * this.#rate;
+  }
+
   startTimer(delayMs: number, fire: () => void): Timer {
-    const timer: PendingTimer = { dueMs: this.#monotonicMs() + Math.max(0, delayMs), fire, scheduled: undefined };
+    // Whole milliseconds, and one at least: as Node's timers are.
+    const dueMs = this.monotonicMs() + Math.max(1, Math.trunc(delayMs));
+    const timer: PendingTimer = { dueMs, fire, scheduled: undefined };
     this.#timers.add(timer);
     if (!this.isSuspended) this.#schedule(timer);
     return {
@@ -70,6 +80,7 @@ export class MachineClock implements Clock {
   /** Sets the wall clock on, or back where negative. */
   jumpWall(ms: number): void {
     this.#wallAheadMs += ms;
+    this.jumpedAtMs = this.#loop.nowMs;
   }
 
   /** The machine sleeps: timers stand still, and the wall clock does not. */
@@ -83,6 +94,7 @@ export class MachineClock implements Clock {
     if (this.#suspendedAtMs === undefined) return;
     this.#suspendedMs += this.#loop.nowMs - this.#suspendedAtMs;
     this.#suspendedAtMs = undefined;
+    this.jumpedAtMs = this.#loop.nowMs;
     for (const timer of this.#timers) this.#schedule(timer);
   }
 
@@ -92,13 +104,8 @@ export class MachineClock implements Clock {
     this.#timers.clear();
   }
 
-  #monotonicMs(): number {
-    const untilMs = this.#suspendedAtMs ?? this.#loop.nowMs;
-    return (untilMs - this.#suspendedMs) * this.#rate;
-  }
-
   #schedule(timer: PendingTimer): void {
-    const delayMs = (timer.dueMs - this.#monotonicMs()) / this.#rate;
+    const delayMs = (timer.dueMs - this.monotonicMs()) / this.#rate;
     timer.scheduled = this.#loop.after(delayMs, () => {
       this.#wake(() => {
         if (this.#timers.delete(timer)) timer.fire();

@@ -11,6 +11,8 @@ export interface FakeRecord {
   readonly sealed: Uint8Array | undefined;
   readonly attempt: string;
   readonly tokenHash: string;
+  /** Of a token that died before this record came. */
+  readonly deadHash: string | undefined;
   readonly source: string;
 }
 
@@ -81,6 +83,14 @@ export class FakePartition {
   }
 }
 
+/** A copy of all that Redis holds. */
+export interface RedisData {
+  readonly partitions: readonly Partial<FakePartition>[];
+  readonly nearCaches: ReadonlyMap<string, number>;
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  readonly recipes: ReadonlyMap<string, string>;
+}
+
 /**
  * The data of one Redis in this process, with its own clock. It keeps what the scripts in `lua/` keep; records and flights
  * expire, floors, channels and notes of revocations stay for ever. `fake-scripts.ts` has the scripts' decisions.
@@ -93,6 +103,8 @@ export class FakeRedis {
   /** How far the clock of this Redis is ahead of everybody's. */
   aheadMs = 0;
   partitions: readonly FakePartition[];
+  /** Replicas that have every write: what `WAIT` says. */
+  replicas = 0;
   #servers = 1;
 
   constructor(clock: Clock, partitions: number) {
@@ -124,6 +136,30 @@ export class FakeRedis {
   /** Another server answers from now on, with the same data: a restart, a promotion that lost nothing. */
   promote(): void {
     this.#servers++;
+  }
+
+  /** What a replica has at this moment. */
+  snapshot(): RedisData {
+    const { partitions, nearCaches, secrets, recipes } = this;
+    return structuredClone({
+      partitions: partitions.map((partition) => ({ ...partition })),
+      nearCaches,
+      secrets,
+      recipes,
+    });
+  }
+
+  /** A replica with this data is the master from now on: what was written after it is lost. */
+  failOver(data: RedisData): void {
+    this.partitions = data.partitions.map((partition) =>
+      Object.assign(new FakePartition(), structuredClone(partition)),
+    );
+    for (const name of ['nearCaches', 'secrets', 'recipes'] as const) {
+      const [map, copy] = [this[name] as Map<string, unknown>, data[name] as ReadonlyMap<string, unknown>];
+      map.clear();
+      for (const [key, value] of copy) map.set(key, value);
+    }
+    this.promote();
   }
 
   /** `FLUSHALL`. */

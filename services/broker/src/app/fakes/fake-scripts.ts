@@ -98,17 +98,30 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   };
   const record = unexpired(slot, nowMs);
   if (request.epoch !== partition.epoch) return refused('epoch');
-  if (generation <= floor) return refused('dead');
+  const isDead = record !== undefined && (record.sealed === undefined || record.generation <= floor);
+  if (generation <= floor) {
+    if (!isLive(script, slot, address)) {
+      const deadHash = record?.tokenHash ?? record?.deadHash;
+      const { epoch } = partition;
+      slot.record = {
+        ...{ generation, epoch, expiresAtMs, usableUntilMs: 0, recipe: '', sealed: undefined, attempt: '' },
+        ...{ tokenHash, deadHash, source: '' },
+      };
+    } else if (record?.tokenHash === tokenHash) return refused('lost');
+    else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash };
+    return refused('dead');
+  }
   if (record?.attempt === attempt && record.epoch === partition.epoch) return committed(record.generation);
   if (isOutdated(partition, address, policy)) return refused('policy');
   if (record?.epoch === partition.epoch && record.generation >= generation) return refused('lost');
   if (usableUntilMs <= nowMs || nowMs * 1_000 - generation > MAX_FLIGHT_US) return refused('expired');
-  if (record?.tokenHash === tokenHash && (record.sealed === undefined || record.generation <= floor))
+  if (record !== undefined && (record.deadHash === tokenHash || (isDead && record.tokenHash === tokenHash)))
     return refused('replayed');
 
   const { recipe, source } = address;
   const { epoch } = partition;
-  slot.record = { generation, epoch, expiresAtMs, usableUntilMs, recipe, sealed, attempt, tokenHash, source };
+  const deadHash = isDead ? record.tokenHash : record?.deadHash;
+  slot.record = { generation, epoch, expiresAtMs, usableUntilMs, recipe, sealed, attempt, tokenHash, deadHash, source };
   if (slot.flight?.attempt === attempt) slot.flight = undefined;
   if (policy === partition.policy && channelOf(partition, slot, floor, policy) === undefined)
     slot.channel = { version: generation, epoch, policy, sealed: request.channelCandidate };

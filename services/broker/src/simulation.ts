@@ -1,0 +1,26 @@
+/**
+ * What the simulation in `test/simulation` runs and replaces: the broker without its adapters to Redis and to identity
+ * providers, the adapters to NATS, and the fakes. Not a part of the built package.
+ */
+export { createNatsBus } from './adapters/nats/nats-bus.js';
+export type { NatsLink } from './adapters/nats/nats-connection.js';
+export { createNatsService } from './adapters/nats/nats-service.js';
+export { Broker } from './app/broker.js';
+export { configurationOf, sourceOf } from './app/fakes/fake-cluster.js';
+export { FakePartition, FakeRedis, type RedisData } from './app/fakes/fake-redis.js';
+export type { Script } from './app/fakes/fake-scripts.js';
+export { FakeStore, SCRIPTS, type Scripts } from './app/fakes/fake-store.js';
+export { GetToken } from './app/get-token.js';
+export { Memory } from './app/memory.js';
+export { PartitionView } from './app/partition-view.js';
+export type { Service, ServiceHandler, ServiceRequest } from './app/ports/bus.js';
+export type { LockReply, Locks } from './app/ports/locks.js';
+export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './app/ports/provider.js';
+export {
+  StoreError,
+  type CommitReply,
+  type InvalidationTarget,
+  type ReserveReply,
+  type Store,
+} from './app/ports/store.js';
+export type { Log, LogFields, Metrics } from './app/ports/telemetry.js';

@@ -1,0 +1,115 @@
+import type { NatsCallback, NatsConnectionLike, NatsMessageLike } from '@token-broker/client';
+import { Floors, NearCache, PartitionState } from '@token-broker/client/simulation';
+import type { Bug } from './bug.js';
+import { patched } from './patched.js';
+
+type Fields = Record<string, unknown>;
+
+/** A connection that changes some of the JSON that arrives. */
+function rewriting(
+  connection: NatsConnectionLike,
+  isMeant: (subject: string) => boolean,
+  change: (fields: Fields) => Fields,
+): NatsConnectionLike {
+  const rewritten = (message: NatsMessageLike): NatsMessageLike => {
+    if (!isMeant(message.subject) || message.data.length === 0) return message;
+    const fields = JSON.parse(Buffer.from(message.data).toString('utf8')) as Fields;
+    return { ...message, subject: message.subject, data: Buffer.from(JSON.stringify(change(fields))) };
+  };
+  return {
+    publish: (...args) => {
+      connection.publish(...args);
+    },
+    subscribe: (subject, { callback }) => {
+      const listen: NatsCallback = (error, message) => {
+        callback(error, error === null ? rewritten(message) : message);
+      };
+      return connection.subscribe(subject, { callback: listen });
+    },
+    status: () => connection.status(),
+    flush: () => connection.flush(),
+    isClosed: () => connection.isClosed(),
+  };
+}
+
+const isReply = (subject: string): boolean => subject.startsWith('_INBOX.');
+const isHeartbeat = (subject: string): boolean => subject.endsWith('.heartbeat');
+
+/** Rules that near caches keep. */
+export const CLIENT_BUGS: readonly Bug[] = [
+  {
+    name: 'life-from-the-reply',
+    breaks: ['G4'],
+    what: 'A near cache counts the life of a token from the arrival of the reply, not from its request.',
+    client: (connection) =>
+      rewriting(connection, isReply, (fields) => ('heldMs' in fields ? { ...fields, heldMs: 1e9 } : fields)),
+  },
+  {
+    name: 'verified-at-arrival',
+    breaks: ['G2'],
+    what: 'A heartbeat proves that nothing was missed until it arrives, however long it was on its way.',
+    client: (connection) => rewriting(connection, isHeartbeat, (fields) => ({ ...fields, ageMs: 0, atMs: 8e15 })),
+  },
+  {
+    name: 'trust-for-ever',
+    breaks: ['G2'],
+    what: 'A near cache that hears nothing any more (one-way loss, a dead link) serves on.',
+    patch: () =>
+      patched(PartitionState.prototype, () => ({
+        retime(this: PartitionState<unknown>) {
+          this.trustedUntilMs = Number.POSITIVE_INFINITY;
+        },
+        isSuspect: () => false,
+      })),
+  },
+  {
+    name: 'gaps-do-not-count',
+    breaks: ['G2'],
+    what: 'A heartbeat verifies a near cache also where it has missed an invalidation.',
+    patch: () =>
+      patched(PartitionState.prototype, (before) => ({
+        verify(this: PartitionState<unknown>, vseq, atMs, timing) {
+          this.advance(vseq, atMs);
+          before.verify.call(this, vseq, atMs, timing);
+        },
+      })),
+  },
+  {
+    name: 'client-forgets-its-newest',
+    breaks: ['G3'],
+    what: 'A near cache does not remember the greatest generation that it was given.',
+    patch: () =>
+      patched(NearCache.prototype, (before) => ({
+        attach(this: NearCache, ...args) {
+          const state = before.attach.apply(this, args);
+          Object.defineProperty(state, 'greatestGeneration', {
+            get: () => 0,
+            set: () => undefined,
+            configurable: true,
+          });
+          return state;
+        },
+      })),
+  },
+  {
+    name: 'client-forgets-floors',
+    breaks: ['G2', 'G3'],
+    what: 'A near cache takes a reply that is older than a revocation that it knows of.',
+    patch: () => {
+      const floors = patched(Floors.prototype, () => ({ of: () => 0 }));
+      const partitions = patched(PartitionState.prototype, (before) => ({
+        applied(this: PartitionState<unknown>, vseq, nowMs) {
+          const isNew = before.applied.call(this, vseq, nowMs);
+          // What is behind is told by this number alone.
+          if (!this.isBehind) this.heard = 0;
+          if (this.heard === 0) this.seen = 0;
+          return isNew;
+        },
+      }));
+      return () => {
+        floors();
+        partitions();
+      };
+    },
+  },
+];

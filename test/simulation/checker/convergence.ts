@@ -1,0 +1,101 @@
+import type { ClientHost } from '../world/client-host.js';
+import type { World } from '../world/world.js';
+
+/**
+ * From the moment that nothing goes wrong any more until everything must be well: the longest pause after failures in a row
+ * (some 20 s, since trouble lasts 25 s), and a session with NATS that is dead and has not been found out yet (20 s).
+ */
+export const CONVERGED_WITHIN_MS = 45_000;
+/** How often it is looked. */
+const LOOK_EVERY_MS = 500;
+/** In how many token lives after that renewals must have happened. */
+const LIVES = 1.3;
+/** Lives that are long enough to be called long: no renewal is waited for. */
+const LONG_LIFE_MS = 60_000;
+
+/** What an identity provider was the reason of may outlast its trouble: a call that hung, the pause after failures. */
+const UPSTREAM = new Set(['IDP_TIMEOUT', 'IDP_UNAVAILABLE', 'IDP_PROTOCOL', 'QUOTA_EXHAUSTED']);
+
+/** Waits until every near cache agrees with Redis on every slot, and then for renewals. Says what is not well in the end. */
+export async function converge(world: World, mayGoOn: () => boolean): Promise<string | undefined> {
+  const asking = new Asking(world);
+  const fromMs = world.loop.nowMs;
+  let problem: string | undefined = 'nobody looked';
+  while (problem !== undefined && world.loop.nowMs < fromMs + CONVERGED_WITHIN_MS) {
+    asking.askAll();
+    await world.loop.run(world.loop.nowMs + LOOK_EVERY_MS, mayGoOn);
+    if (!mayGoOn()) return undefined;
+    problem = disagreement(world);
+  }
+  if (problem !== undefined) return `after ${String(CONVERGED_WITHIN_MS)} ms without faults: ${problem}`;
+  return world.shape.tokenLifeMs > LONG_LIFE_MS ? undefined : renewals(world, mayGoOn);
+}
+
+/** What near caches, brokers and Redis do not agree on. */
+function disagreement(world: World): string | undefined {
+  for (const { slot, partition } of world.slots) {
+    const stored = world.redis.redis.partitions[partition];
+    const record = stored?.slots.get(slot)?.record;
+    for (const { process, broker, handles } of world.clients) {
+      const current = handles.find((one) => one.slot.slot === slot)?.handle.current;
+      if (current === undefined) return `${process.name} holds nothing for ${slot}`;
+      if (record?.sealed === undefined || record.epoch !== stored?.epoch) return `Redis has no record of ${slot}`;
+      if (current.generation !== record.generation || current.epoch !== record.epoch)
+        return `${process.name} holds generation ${String(current.generation)} of ${slot}, Redis has ${String(record.generation)}`;
+      if (broker.stats().suspect) return `${process.name} is suspect`;
+    }
+  }
+  for (const { process, broker } of world.brokers) {
+    const { ready, checks } = broker.readiness();
+    if (!ready) return `${process.name} is not ready: ${Object.values(checks).join(', ')}`;
+  }
+  return undefined;
+}
+
+/** Every slot is renewed in time, by one call each, and nobody who asks is refused. */
+async function renewals(world: World, mayGoOn: () => boolean): Promise<string | undefined> {
+  const { tokenLifeMs } = world.shape;
+  const generations = new Map(world.slots.map(({ slot, partition }) => [slot, generationOf(world, slot, partition)]));
+  const calls = world.idp.calls;
+  const refused = new Map(world.counts.refusals);
+  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs, mayGoOn);
+  if (!mayGoOn()) return undefined;
+  for (const [code, count] of world.counts.refusals)
+    if (!UPSTREAM.has(code) && count > (refused.get(code) ?? 0))
+      return `a caller was refused with ${code}, although nothing was wrong`;
+  for (const { slot, partition } of world.slots)
+    if (generationOf(world, slot, partition) === generations.get(slot)) return `${slot} was not renewed`;
+  // Each life is at least 0.6 of its length before it is renewed; rejections and one renewal under way come on top.
+  const most = world.slots.length * (Math.ceil(LIVES / 0.6) + 1) + world.observer.rejections;
+  const made = world.idp.calls - calls;
+  return made > most
+    ? `${String(made)} calls of the identity provider were made where ${String(most)} would do`
+    : undefined;
+}
+
+/** Asks for every slot in every client, one call at a time each. */
+class Asking {
+  readonly #world: World;
+  readonly #underWay = new Set<string>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  askAll(): void {
+    for (const client of this.#world.clients) for (const one of client.handles) this.#ask(client, one);
+  }
+
+  #ask(client: ClientHost, { slot, handle }: ClientHost['handles'][number]): void {
+    const name = `${client.process.name} ${slot.slot}`;
+    if (handle.current !== undefined || this.#underWay.has(name)) return;
+    this.#underWay.add(name);
+    void client.ask(slot, handle).finally(() => {
+      this.#underWay.delete(name);
+    });
+  }
+}
+
+function generationOf(world: World, slot: string, partition: number): number {
+  return world.redis.redis.partitions[partition]?.slots.get(slot)?.record?.generation ?? 0;
+}

@@ -1,0 +1,147 @@
+/** A position in the order of a slot's tokens. A greater epoch is greater whatever the generation. */
+export interface Order {
+  readonly epoch: number;
+  readonly generation: number;
+}
+
+export function isAtOrBelow(one: Order, other: Order): boolean {
+  return one.epoch < other.epoch || (one.epoch === other.epoch && one.generation <= other.generation);
+}
+
+/** A floor in one partition, for the slots that it covers. */
+export interface Floor {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly floor: number;
+}
+
+/** What an observer of the whole world sees. */
+export type Seen =
+  | Reserved
+  | Called
+  | CallEnded
+  | Issued
+  | TakenBack
+  | Committed
+  | FloorRaised
+  | RevocationReturned
+  | DataSetReplaced
+  | Answered
+  | HandedOut;
+
+/**
+ * One line of the history of a run, in the order of true time: all that the checker knows. `process` is the one that did
+ * it, with its incarnation.
+ */
+export type Observation = At<Seen>;
+
+/** With its true time, and who did it. */
+export type At<T> = { readonly atMs: number; readonly process: string } & T;
+
+/** Redis gave the right to call the identity provider. */
+export interface Reserved extends Order {
+  readonly kind: 'reserved';
+  readonly slot: string;
+  readonly recipe: string;
+  /** The floor of the slot at that moment. */
+  readonly floor: number;
+  /** Time of Redis, and how long the reservation keeps others out. */
+  readonly redisMs: number;
+  readonly callMs: number;
+  /** The live record at that moment, and the part of its life that was left. */
+  readonly live: { readonly generation: number; readonly leftOfLife: number } | undefined;
+  /** The clock of the process was set on, or its machine slept, while that record lived: it takes it for older than it is. */
+  readonly hasJumped: boolean;
+}
+
+export interface Called extends Order {
+  readonly kind: 'called';
+  readonly slot: string;
+  readonly recipe: string;
+  readonly call: number;
+}
+
+/** The caller has heard how its call ended, or has given up. */
+export interface CallEnded {
+  readonly kind: 'call-ended';
+  readonly call: number;
+}
+
+/** The identity provider made a token. `expiresAtMs` is the truth. */
+export interface Issued {
+  readonly kind: 'issued';
+  readonly call: number;
+  readonly token: string;
+  readonly lifeMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A broker revoked a token at the identity provider. */
+export interface TakenBack {
+  readonly kind: 'taken-back';
+  readonly token: string;
+}
+
+/** Redis stored a record. `order` is that of the record, `epochOfClaim` that of the reservation. */
+export interface Committed extends Order {
+  readonly kind: 'committed';
+  readonly slot: string;
+  readonly epochOfClaim: number;
+  readonly attempt: string;
+  /** The floor of the slot at that moment. */
+  readonly floor: number;
+  /** The greatest generation that was ever committed for the slot in this epoch, before this. */
+  readonly before: number;
+}
+
+/** Redis raised a floor: a revocation's script, or a rejected generation, has run. */
+export interface FloorRaised extends Floor {
+  readonly kind: 'floor-raised';
+  readonly id: string;
+  readonly slots: readonly string[];
+}
+
+/** A broker has answered a revocation. */
+export interface RevocationReturned {
+  readonly kind: 'revocation-returned';
+  readonly id: string;
+  readonly complete: boolean;
+  readonly durable: boolean;
+  readonly broadcast: boolean;
+  /** Slots that it covers, with the partition of each. */
+  readonly covers: readonly { readonly slot: string; readonly partition: number }[];
+  /** The partitions that it had to reach. */
+  readonly partitions: readonly number[];
+  /** What stands in Redis for its target at this moment. */
+  readonly standing: readonly Floor[];
+  /** Whether NATS has taken the event. */
+  readonly wasTaken: boolean;
+}
+
+/** Another data set answers: a failover, an emptied server. `standing` is what it has of each revocation that returned. */
+export interface DataSetReplaced {
+  readonly kind: 'data-set-replaced';
+  readonly how: 'restart' | 'failover' | 'flush';
+  /** Revocations that were reported as durable and are not in it. */
+  readonly lostDurable: readonly string[];
+}
+
+/** A broker has answered a request with a token. */
+export interface Answered extends Order {
+  readonly kind: 'answered';
+  readonly slot: string;
+  readonly token: string;
+  readonly verified: boolean;
+  readonly expiresInMs: number;
+}
+
+/** A client gave a token to its application. */
+export interface HandedOut extends Order {
+  readonly kind: 'handed-out';
+  readonly slot: string;
+  readonly token: string;
+  readonly verified: boolean;
+  readonly expiresInMs: number;
+  /** Since when nothing has been wrong with any way from Redis to this client. */
+  readonly healthySinceMs: number;
+}

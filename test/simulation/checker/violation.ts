@@ -1,0 +1,15 @@
+/**
+ * What every run is checked against: the guarantees of the design; that a call ends in its time (`deadline`); that nobody is
+ * refused while nothing is wrong between him and a token (`availability`); that the world heals (`convergence`); and that
+ * the code does not break by itself (`fault`).
+ */
+export const GUARANTEES = ['G1', 'G2', 'G3', 'G4', 'G7', 'deadline', 'availability', 'convergence', 'fault'] as const;
+
+export type Guarantee = (typeof GUARANTEES)[number];
+
+/** A guarantee that did not hold. */
+export interface Violation {
+  readonly guarantee: Guarantee;
+  readonly what: string;
+  readonly atMs: number;
+}

@@ -1,0 +1,33 @@
+/** Where the world can be struck: what has just happened, or is about to. */
+export const POINTS = [
+  'redis:read:after',
+  'redis:reserve:before',
+  'redis:reserve:after',
+  'redis:commit:before',
+  'redis:commit:after',
+  'redis:fail:before',
+  'redis:revoke:before',
+  'redis:revoke:after',
+  'redis:confirm:before',
+  'redis:confirm:after',
+  'redis:lease:after',
+  'redis:reject:after',
+  'step:redis:reserve',
+  'step:redis:commit',
+  'step:idp:call',
+  'step:lock:release',
+  'idp:called',
+  'idp:issued',
+  'committed',
+  'floor-raised',
+  'answered',
+  'revocation-returned',
+  'message:get',
+  'message:sync',
+  'message:invalidation',
+  'message:event',
+  'message:heartbeat',
+  'message:reply',
+] as const;
+
+export type Point = (typeof POINTS)[number];

@@ -1,0 +1,56 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Chunk, Told } from './messages.js';
+
+const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+
+/** Workers that run chunks of seeds, each in a process of its own. */
+export class Crew {
+  readonly #workers: readonly ChildProcess[];
+  #idle: ChildProcess[];
+  #waiting: ((worker: ChildProcess) => void)[] = [];
+  #closing = false;
+
+  constructor(size: number) {
+    // They are started as this process was: with the same loader, and the same way of finding packages.
+    this.#workers = Array.from({ length: size }, () =>
+      fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+    );
+    this.#idle = [...this.#workers];
+    for (const worker of this.#workers)
+      worker.once('exit', (code) => {
+        if (this.#closing) return;
+        process.stderr.write(`a worker ended by itself with code ${String(code)}\n`);
+        process.exit(1);
+      });
+  }
+
+  get size(): number {
+    return this.#workers.length;
+  }
+
+  /** Runs a chunk as soon as a worker is free; `onOutcome` is called for each seed. */
+  async run(chunk: Chunk, onOutcome: (outcome: Told) => void): Promise<void> {
+    const worker = this.#idle.pop() ?? (await new Promise<ChildProcess>((resolve) => this.#waiting.push(resolve)));
+    await new Promise<void>((resolve) => {
+      const listen = (message: Told | 'done'): void => {
+        if (message !== 'done') {
+          onOutcome(message);
+          return;
+        }
+        worker.off('message', listen);
+        resolve();
+      };
+      worker.on('message', listen);
+      worker.send(chunk);
+    });
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(worker);
+    else next(worker);
+  }
+
+  close(): void {
+    this.#closing = true;
+    for (const worker of this.#workers) worker.disconnect();
+  }
+}

@@ -1,0 +1,126 @@
+import {
+  Broker,
+  createNatsBus,
+  createNatsService,
+  type Service,
+  type ServiceRequest,
+} from '@token-broker/broker/simulation';
+import { createAesGcm } from '@token-broker/foundation';
+import { createSubjects } from '@token-broker/protocol';
+import type { SimulatedProcess} from '@token-broker/testing';
+import type { SimulatedConnection } from '@token-broker/testing';
+import { configurationFor, COMMAND_TIMEOUT_MS } from './configuration.js';
+import { natsLinkOf } from './nats-link.js';
+import { logTo, NO_METRICS } from './silence.js';
+import type { World } from './world.js';
+
+/** How long a broker that is told to end may take. */
+const DRAIN_MS = 5_000;
+
+/** A place where a broker runs: killed, it is started anew as another incarnation. */
+export class BrokerHost {
+  readonly index: number;
+  process: SimulatedProcess;
+  service: SimulatedConnection;
+  events: SimulatedConnection;
+  broker: Broker;
+  readonly #world: World;
+  #incarnation = 0;
+
+  constructor(world: World, index: number) {
+    this.#world = world;
+    this.index = index;
+    ({ process: this.process, service: this.service, events: this.events, broker: this.broker } = this.#begin());
+  }
+
+  /** SIGKILL: its connections are reset, its leases run out. */
+  kill(): void {
+    if (this.process.isDead) return;
+    this.process.kill();
+    this.#world.nats.gone(this.process);
+  }
+
+  restart(): void {
+    if (!this.process.isDead) return;
+    ({ process: this.process, service: this.service, events: this.events, broker: this.broker } = this.#begin());
+  }
+
+  /** SIGTERM: it drains and leaves. */
+  terminate(): void {
+    const { broker } = this;
+    const host = this.process;
+    if (host.state !== 'running') return;
+    void broker.stop(DRAIN_MS).then(() => {
+      host.kill();
+      this.#world.nats.gone(host);
+    });
+  }
+
+  #begin(): { process: SimulatedProcess; service: SimulatedConnection; events: SimulatedConnection; broker: Broker } {
+    const world = this.#world;
+    const { shape, sabotage } = world;
+    const name = `b${String(this.index + 1)}-${String(++this.#incarnation)}`;
+    const process = world.createProcess(name);
+    const { clock } = process;
+    const random = world.randomOf(name);
+    const log = logTo(world.noteOf(name));
+    const serving = world.nats.connect(process, { name: `${name}/service` });
+    const events = world.nats.connect(process, { name: `${name}/events` });
+    const subjects = createSubjects();
+    const link = natsLinkOf(serving);
+    const service = createNatsService({
+      connection: link,
+      subjects,
+      name: 'token-broker',
+      version: '0.0.0',
+      queue: 'token-broker',
+      clock,
+      log,
+      metrics: NO_METRICS,
+    });
+    const store = world.redis.store(process, world.scripts(process), COMMAND_TIMEOUT_MS);
+    const locks = world.locks.locks(process);
+    const broker = new Broker(
+      {
+        clock,
+        random,
+        aead: createAesGcm(random),
+        store: sabotage?.store?.(store, clock) ?? store,
+        locks: sabotage?.locks?.(locks) ?? locks,
+        bus: createNatsBus({ connection: natsLinkOf(events), clock, log }),
+        service: this.#observed(sabotage?.service?.(service, clock) ?? service, process),
+        subjects,
+        log,
+        metrics: NO_METRICS,
+        createProvider: (source) => {
+          const provider = world.idp.provider(source.name, shape.timeoutMs, process);
+          return sabotage?.provider?.(provider, clock) ?? provider;
+        },
+        readConfiguration: () => Promise.resolve(configurationFor(shape)),
+        fsyncAlways: () => false,
+        broker: name,
+        version: '0.0.0',
+      },
+      configurationFor(shape),
+    );
+    void broker.start();
+    return { process, service: serving, events, broker };
+  }
+
+  /** What leaves the service is what this broker has answered. */
+  #observed(service: Service, process: SimulatedProcess): Service {
+    const observe = (request: ServiceRequest, reply: Uint8Array): Uint8Array => {
+      if (!process.isDead) this.#world.observer.answered(process, request, reply);
+      return reply;
+    };
+    return {
+      start: (handle) =>
+        service.start((request) => {
+          const reply = handle(request);
+          return reply instanceof Uint8Array ? observe(request, reply) : reply.then((bytes) => observe(request, bytes));
+        }),
+      drain: (limitMs) => service.drain(limitMs),
+      isConnected: () => service.isConnected(),
+    };
+  }
+}

@@ -1,0 +1,59 @@
+import { configurationOf, sourceOf } from '@token-broker/broker/simulation';
+import type { Configuration, SourceConfiguration } from '@token-broker/configuration';
+import { partitionOf, slotOf } from '@token-broker/protocol';
+import { TICK_MS, type Shape } from '../scenario.js';
+
+export const CALLER = 'orders';
+export const OPERATOR = 'ops';
+/** Ends every command of Redis. */
+export const COMMAND_TIMEOUT_MS = 1_000;
+
+/** One slot of the world, as its callers ask for it. */
+export interface WorldSlot {
+  readonly slot: string;
+  readonly partition: number;
+  readonly source: string;
+  /** The first slot of a source is the one without parameters. */
+  readonly audience: string | undefined;
+}
+
+export function slotsOf(shape: Shape): WorldSlot[] {
+  const slots: WorldSlot[] = [];
+  for (let s = 0; s < shape.sources; s++)
+    for (let a = 0; a < shape.audiences; a++) {
+      const source = `source-${String(s)}`;
+      const audience = a === 0 ? undefined : `audience-${String(a)}`;
+      const slot = slotOf(source, audience === undefined ? {} : { audience });
+      slots.push({ slot, partition: partitionOf(slot, shape.partitions), source, audience });
+    }
+  return slots;
+}
+
+/** The configuration file of every broker. */
+export function configurationFor(shape: Shape): Configuration {
+  const sources = new Map<string, SourceConfiguration>();
+  for (let s = 0; s < shape.sources; s++) {
+    const name = `source-${String(s)}`;
+    const { timeoutMs, lockTimeMs, keepWarm } = shape;
+    const refresh = { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm } as const;
+    sources.set(name, sourceOf({ name, timeoutMs, lockTimeMs, refresh }));
+  }
+  const grants = new Map([...sources.keys()].map((name) => [name, { scopes: 'any', audiences: 'any' } as const]));
+  const base = configurationOf();
+  return {
+    ...base,
+    redis: { ...base.redis, commandTimeoutMs: COMMAND_TIMEOUT_MS, durableReplicas: shape.isReplicated ? 1 : 0 },
+    cluster: {
+      partitions: shape.partitions,
+      tickMs: TICK_MS,
+      minLifetimeMs: shape.minLifetimeMs,
+      maxStalenessMs: shape.maxStalenessMs,
+      demandMs: 600_000,
+    },
+    sources,
+    callers: new Map([
+      [CALLER, { name: CALLER, grants, admin: false }],
+      [OPERATOR, { name: OPERATOR, grants, admin: true }],
+    ]),
+  };
+}

@@ -1,0 +1,279 @@
+import type { InvalidationTarget, Scripts, ServiceRequest } from '@token-broker/broker/simulation';
+import type { Token } from '@token-broker/client';
+import type { SimulatedProcess } from '@token-broker/testing';
+import type { Checker } from '../checker/checker.js';
+import type { Floor, Seen } from '../checker/observation.js';
+import type { WorldSlot } from './configuration.js';
+import type { CallWatch } from './identity-provider.js';
+import type { World } from './world.js';
+
+/** What a revocation was ordered for, as its script was told. */
+interface Ordered {
+  readonly target: InvalidationTarget;
+  /** By partition: the floor that its script raised last. */
+  readonly floors: Map<number, number>;
+  durable: boolean;
+}
+
+/** Until then, brokers may be starting. */
+const STARTED_MS = 1_000;
+
+/** Sees everything in the world, and tells the checker and the timeline. It changes nothing. */
+export class Observer implements CallWatch {
+  readonly #world: World;
+  readonly #checker: Checker;
+  readonly #orders = new Map<string, Ordered>();
+  /** Revocations whose event NATS has taken. */
+  readonly #taken = new Set<string>();
+  /** By process and slot: what it claimed last. */
+  readonly #claims = new Map<
+    string,
+    { readonly epoch: number; readonly generation: number; readonly recipe: string }
+  >();
+  /** Generations that were reported as refused and went. */
+  rejections = 0;
+  #calls = 0;
+
+  constructor(world: World, checker: Checker) {
+    this.#world = world;
+    this.#checker = checker;
+  }
+
+  /** The scripts of Redis, as one process runs them. */
+  scripts(scripts: Scripts, process: SimulatedProcess): Scripts {
+    return {
+      ...scripts,
+      reserve: (script, request) => {
+        const { address } = request;
+        const slot = script.partition.slot(address.slot);
+        const { record } = slot;
+        const isLive =
+          record?.sealed !== undefined &&
+          record.epoch === script.partition.epoch &&
+          record.generation > script.partition.floorOf(address) &&
+          record.usableUntilMs > script.nowMs &&
+          record.recipe === address.recipe;
+        const life = isLive ? this.#leftOfLife(record.expiresAtMs, script.nowMs) : 0;
+        const reply = scripts.reserve(script, request);
+        if (reply.kind === 'go')
+          this.#tell(process, {
+            kind: 'reserved',
+            slot: address.slot,
+            recipe: address.recipe,
+            epoch: reply.asOf.epoch,
+            generation: reply.generation,
+            floor: script.partition.floorOf(address),
+            redisMs: script.nowMs,
+            callMs: request.callMs,
+            live: isLive ? { generation: record.generation, leftOfLife: life } : undefined,
+            hasJumped: this.#hasJumped(process),
+          });
+        return reply;
+      },
+      commit: (script, request) => {
+        const { address, attempt } = request;
+        const before = script.partition.slot(address.slot).record;
+        const floor = script.partition.floorOf(address);
+        const reply = scripts.commit(script, request);
+        const after = script.partition.slot(address.slot).record;
+        if (reply.kind === 'ok' && after !== undefined && after !== before) {
+          const { epoch, generation } = after;
+          this.#tell(process, {
+            kind: 'committed',
+            slot: address.slot,
+            epoch,
+            generation,
+            epochOfClaim: request.epoch,
+            attempt,
+            floor,
+            before: before?.epoch === epoch ? before.generation : 0,
+          });
+          this.#world.pass('committed', process);
+        }
+        return reply;
+      },
+      reject: (script, address, epoch, generation, minIntervalMs) => {
+        const reply = scripts.reject(script, address, epoch, generation, minIntervalMs);
+        if (reply.kind === 'dropped') this.rejections++;
+        return reply;
+      },
+      revoke: (script, target, index, id, policy) => {
+        const reply = scripts.revoke(script, target, index, id, policy);
+        const order = this.#orders.get(id) ?? { target, floors: new Map<number, number>(), durable: false };
+        this.#orders.set(id, order);
+        order.floors.set(index, reply.floor);
+        const slots = this.#covered(target, index).map(({ slot }) => slot);
+        const { epoch } = reply.asOf;
+        this.#tell(process, { kind: 'floor-raised', id, partition: index, epoch, floor: reply.floor, slots });
+        this.#world.pass('floor-raised', process);
+        return reply;
+      },
+    };
+  }
+
+  called(source: string, audience: string | undefined, process: SimulatedProcess): number {
+    const call = ++this.#calls;
+    const slot = this.#world.slots.find((one) => one.source === source && one.audience === audience);
+    const claim = slot === undefined ? undefined : this.#claims.get(`${process.name} ${slot.slot}`);
+    if (slot !== undefined && claim !== undefined)
+      this.#tell(process, { kind: 'called', slot: slot.slot, call, ...claim });
+    this.#world.pass('idp:called', process);
+    return call;
+  }
+
+  ended(call: number, process: SimulatedProcess): void {
+    this.#tell(process, { kind: 'call-ended', call });
+  }
+
+  issued(call: number, token: string, lifeMs: number, expiresAtMs: number): void {
+    this.#tell(undefined, { kind: 'issued', call, token, lifeMs, expiresAtMs });
+    this.#world.pass('idp:issued', undefined);
+  }
+
+  takenBack(token: string, process: SimulatedProcess): void {
+    this.#tell(process, { kind: 'taken-back', token });
+  }
+
+  /** NATS has taken the event of a revocation. */
+  messageTaken(id: string): void {
+    this.#taken.add(id);
+  }
+
+  /** What a broker answers leaves its service. */
+  answered(process: SimulatedProcess, request: ServiceRequest, bytes: Uint8Array): void {
+    if (request.verb !== 'get' && !(request.verb === 'admin' && request.target === 'revoke')) return;
+    const reply = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>;
+    if (request.verb === 'admin') {
+      this.#revocationReturned(process, reply);
+      return;
+    }
+    if (typeof reply['accessToken'] !== 'string') return;
+    this.#tell(process, {
+      kind: 'answered',
+      slot: String(reply['slot']),
+      token: reply['accessToken'],
+      epoch: Number(reply['epoch']),
+      generation: Number(reply['generation']),
+      verified: reply['verified'] === true,
+      expiresInMs: Number(reply['expiresInMs']),
+    });
+    this.#world.pass('answered', process);
+  }
+
+  handedOut(process: SimulatedProcess, client: number, slot: string, token: Token): void {
+    const { epoch, generation, verified, accessToken, expiresInMs } = token;
+    const healthySinceMs = this.#world.trouble.healthySinceMs(client);
+    this.#checker.exercised.availability++;
+    this.#tell(process, {
+      kind: 'handed-out',
+      slot,
+      token: accessToken,
+      epoch,
+      generation,
+      verified,
+      expiresInMs,
+      healthySinceMs,
+    });
+  }
+
+  /** A call has ended without a token. `askedAtMs`: true time. */
+  refused(process: SimulatedProcess, client: number, slot: string, code: string, askedAtMs: number): void {
+    const { counts, timeline, trouble, shape, loop } = this.#world;
+    counts.refusals.set(code, (counts.refusals.get(code) ?? 0) + 1);
+    timeline?.note(process.name, `get ${slot.slice(0, 6)} refused: ${code}`);
+    const wellSinceMs = Math.max(trouble.healthySinceMs(client), trouble.upstreamSinceMs, STARTED_MS);
+    // Who revokes while the provider gives the same token again has no other to give.
+    if (askedAtMs < wellSinceMs || process.isDead || shape.idpCaches) return;
+    this.#checker.report(
+      'availability',
+      `${slot}: a caller was refused with ${code}, although nothing was wrong`,
+      loop.nowMs,
+    );
+  }
+
+  /** Another data set answers from now on. */
+  replaced(how: 'restart' | 'failover' | 'flush'): void {
+    // Who empties the server empties it of everything, however durable.
+    if (how === 'flush') this.#orders.clear();
+    const lostDurable = [...this.#orders].flatMap(([id, order]) => (order.durable && this.#isLost(order) ? [id] : []));
+    this.#tell(undefined, { kind: 'data-set-replaced', how, lostDurable });
+  }
+
+  #revocationReturned(process: SimulatedProcess, reply: Record<string, unknown>): void {
+    const { id, complete, durable, broadcast } = reply;
+    const order = typeof id === 'string' ? this.#orders.get(id) : undefined;
+    if (typeof id !== 'string' || order === undefined) return;
+    const { target, floors } = order;
+    order.durable = durable === true && complete === true;
+    this.#tell(process, {
+      kind: 'revocation-returned',
+      id,
+      complete: complete === true,
+      durable: durable === true,
+      broadcast: broadcast === true,
+      covers: [...floors.keys()].flatMap((index) => this.#covered(target, index)),
+      partitions:
+        target.kind === 'slot' ? [...floors.keys()] : this.#world.redis.redis.partitions.map((_, index) => index),
+      standing: this.#standing(target),
+      wasTaken: this.#taken.has(id),
+    });
+    this.#world.pass('revocation-returned', process);
+  }
+
+  /** What Redis holds against a target at this moment, by partition. */
+  #standing(target: InvalidationTarget): Floor[] {
+    return this.#world.redis.redis.partitions.map((partition, index) => {
+      const floor =
+        target.kind === 'slot'
+          ? (partition.slots.get(target.slot)?.floor ?? 0)
+          : (partition.cutoffs.get(cutoffOf(target)) ?? 0);
+      return { partition: index, epoch: partition.epoch, floor };
+    });
+  }
+
+  #isLost({ target, floors }: Ordered): boolean {
+    const standing = this.#standing(target);
+    return [...floors].some(([partition, floor]) => (standing[partition]?.floor ?? 0) < floor);
+  }
+
+  #covered(target: InvalidationTarget, partition: number): WorldSlot[] {
+    return this.#world.slots.filter(
+      (one) =>
+        one.partition === partition &&
+        (target.kind === 'slot'
+          ? one.slot === target.slot
+          : target.kind === 'source'
+            ? one.source === target.source
+            : true),
+    );
+  }
+
+  #hasJumped({ clock }: SimulatedProcess): boolean {
+    return clock.jumpedAtMs !== undefined && this.#world.loop.nowMs - clock.jumpedAtMs < this.#world.shape.tokenLifeMs;
+  }
+
+  #leftOfLife(expiresAtMs: number, nowMs: number): number {
+    return (expiresAtMs - nowMs) / this.#world.shape.tokenLifeMs;
+  }
+
+  #tell(process: SimulatedProcess | undefined, seen: Seen): void {
+    if (seen.kind === 'reserved' && process !== undefined) {
+      const { epoch, generation, recipe } = seen;
+      this.#claims.set(`${process.name} ${seen.slot}`, { epoch, generation, recipe });
+    }
+    const observation = { atMs: this.#world.loop.nowMs, process: process?.name ?? '-', ...seen };
+    this.#world.timeline?.observe(observation);
+    this.#checker.observe(observation);
+  }
+}
+
+function cutoffOf(target: Exclude<InvalidationTarget, { kind: 'slot' }>): string {
+  switch (target.kind) {
+    case 'source':
+      return `source:${target.source}`;
+    case 'provider':
+      return `provider:${target.provider}`;
+    case 'all':
+      return 'all';
+  }
+}
