@@ -119,9 +119,10 @@ async function attemptOnce(
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
     // A lease that was asked for before the revocation has run out by then; one asked for after it has seen it.
     await acks.waitFor(others, leaseMs);
-    // A broker may still hold a lease of the epoch before: it does not know of this one until that has run out.
-    const youngestMs = Math.max(...replies.map(({ epochBeganMs, asOf }) => leaseMs - (asOf.redisMs - epochBeganMs)));
-    const settleMs = revokedAtMs + youngestMs - clock.elapsedMs();
+    // A broker may still hold a lease of the epoch before: it does not know of this one until that has run out. The epoch
+    // seems to begin in the future where the clock of Redis has jumped back; longer than a lease nothing takes.
+    const sinceEpochMs = Math.min(...replies.map(({ epochBeganMs, asOf }) => asOf.redisMs - epochBeganMs));
+    const settleMs = revokedAtMs + leaseMs - Math.max(0, sinceEpochMs) - clock.elapsedMs();
     if (settleMs > 0) await delay(clock, settleMs);
     const confirmed = await Promise.all(
       replies.map(({ partition, asOf, floor }) => store.confirm(target, partition, asOf.epoch, floor)),
