@@ -2,14 +2,19 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { FaultProxy } from '@token-broker/testing';
 
-/** Scripts of `services/broker/lua`, and the files that each is made of. */
+/** Scripts of a partition in `services/broker/lua`, and the files that each is made of. */
 export const SCRIPT_FILES = {
   read: ['prelude', 'slot', 'read'],
   reserve: ['prelude', 'slot', 'reserve'],
   commit: ['prelude', 'slot', 'commit'],
+  fail: ['prelude', 'slot', 'fail'],
+  reject: ['prelude', 'slot', 'reject'],
   revoke: ['prelude', 'revoke'],
   confirm: ['prelude', 'confirm'],
   lease: ['prelude', 'lease'],
+  leave: ['prelude', 'leave'],
+  policy: ['prelude', 'policy'],
+  list: ['prelude', 'list'],
 } as const;
 
 export type ScriptName = keyof typeof SCRIPT_FILES;
