@@ -4,23 +4,41 @@
 local attempt, claimEpoch, claimed, expiresAt, usableUntil = ARGV[8], ARGV[9], number(ARGV[10]), number(ARGV[11]), number(ARGV[12])
 local MAX_FLIGHT_US = 900 * 1000000 -- floors outlive any flight: an older claim might outlive the floor that forbids it
 
+local hash = ARGV[14]
+-- The hash of a token that died before this record came.
+local deadHash = redis.call('HGET', KEYS[4], 'deadHash')
+local recordIsDead = record.hash and (record.revoked or record.generation <= floor)
+
 local function committed()
   local version, key = channel()
   return reply('ok', text(record.generation), version, key)
 end
 
 if claimEpoch ~= epoch then return reply('epoch') end
-if claimed <= floor then return reply('dead') end
+if claimed <= floor then
+  -- A provider that caches may have given this token to a later claim too: then it is the winner's, and lives. Else no later
+  -- claim may have it.
+  if isLive() and record.hash == hash then return reply('lost') end
+  if isLive() then
+    redis.call('HSET', KEYS[4], 'deadHash', hash)
+  else
+    redis.call('DEL', KEYS[4])
+    redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'hash', hash, 'revoked', '1',
+      'deadHash', record.hash or deadHash or '')
+    redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
+  end
+  return reply('dead')
+end
 if record.attempt == attempt and record.epoch == epoch then return committed() end -- sent again after a lost reply
 if isOutdated() then return reply('policy') end
 if record.epoch == epoch and record.generation >= claimed then return reply('lost') end
 if usableUntil <= now or nowUs - claimed > MAX_FLIGHT_US then return reply('expired') end
 -- An identity provider that caches may hand out the very token that was revoked.
-if record.hash == ARGV[14] and (record.revoked or record.generation <= floor) then return reply('replayed') end
+if hash == deadHash or (recordIsDead and record.hash == hash) then return reply('replayed') end
 
 redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
-  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', ARGV[14], 'source', source)
+  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', recordIsDead and record.hash or deadHash or '', 'source', source)
 redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
 redis.call('ZADD', KEYS[8], text(expiresAt), slot)

@@ -81,6 +81,11 @@ export class Publisher {
     return delivered;
   }
 
+  /** Resolves to whether NATS has taken what was published so far, as far as it says so within `limitMs`. */
+  taken(limitMs: number): Promise<boolean> {
+    return this.#bus.flush(limitMs);
+  }
+
   heartbeat(heartbeat: Omit<Heartbeat, 'v' | 'broker'>): void {
     const delivered = this.#bus.publish(
       this.#subjects.heartbeat(),

@@ -124,6 +124,12 @@ it('says that nothing was broadcast while NATS is away; the others learn of it f
   expect(await cluster.replicas[1]?.get()).toMatchObject({ accessToken: 'token-2' });
 });
 
+it('says that nothing was broadcast when the event got nowhere, although the link seemed to stand', async () => {
+  const cluster = await clusterOf(1);
+  first(cluster).bus.deadLink = true;
+  expect(await revoke(first(cluster))).toMatchObject({ complete: true, broadcast: false });
+});
+
 describe('events', () => {
   it('that come twice or not at all change nothing', async () => {
     const cluster = await clusterOf(3);

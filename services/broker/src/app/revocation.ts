@@ -115,7 +115,9 @@ async function attemptOnce(
     const revokedAtMs = clock.elapsedMs();
     for (const { partition, asOf, vseq, floor } of replies)
       memory.apply(partition, asOf.epoch, { vseq, floor, target });
-    const broadcast = publisher.invalidation(messageOf(ports, target, messageId, replies));
+    const left = publisher.invalidation(messageOf(ports, target, messageId, replies));
+    // What has left this process may be lost in a link that is dead and has not been found out.
+    const taken = left ? publisher.taken(leaseMs) : Promise.resolve(false);
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
     // A lease that was asked for before the revocation has run out by then; one asked for after it has seen it.
     await acks.waitFor(others, leaseMs);
@@ -130,7 +132,7 @@ async function attemptOnce(
     const acked = others.filter((name) => acks.confirmed.has(name)).length;
     return {
       replies,
-      broadcast,
+      broadcast: await taken,
       brokers: { expected: others.length + 1, acked: acked + 1 },
       stands: confirmed.every(Boolean),
     };

@@ -298,6 +298,51 @@ describe.each([
       },
     );
 
+    describe.each([
+      { kind: 'slot', slot: address.slot },
+      { kind: 'source', source: 'payments-api' },
+    ] as const)('a token that was on its way when $kind was revoked, from a provider that caches', (target) => {
+      const begun = async (): Promise<{ store: Store; late: Awaited<ReturnType<typeof go>>; floor: number }> => {
+        const store = createStore();
+        const late = await go(store, 'a1');
+        const { floor } = await store.revoke(target, address.partition, 'r1');
+        return { store, late, floor };
+      };
+
+      it('is not taken by a later claim either', async () => {
+        const { store, late, floor } = await begun();
+        expect((await store.commit(commitOf(late, 'a1', { tokenHash: 'same' }))).kind).toBe('dead');
+        const next = await go(store, 'a2', { floor });
+        expect((await store.commit(commitOf(next, 'a2', { tokenHash: 'same' }))).kind).toBe('replayed');
+      });
+
+      it('is not taken by a renewal of the next token', async () => {
+        const { store, late, floor } = await begun();
+        expect((await store.commit(commitOf(late, 'a1', { tokenHash: 'same' }))).kind).toBe('dead');
+        const next = await go(store, 'a2', { floor });
+        expect((await store.commit(commitOf(next, 'a2', { tokenHash: 'other' }))).kind).toBe('ok');
+        const renewal = await go(store, 'a3', { floor, want: next.generation });
+        expect((await store.commit(commitOf(renewal, 'a3', { tokenHash: 'same' }))).kind).toBe('replayed');
+      });
+
+      it('is not taken by a later claim either, where another token counts already', async () => {
+        const { store, late, floor } = await begun();
+        const next = await go(store, 'a2', { floor });
+        await store.commit(commitOf(next, 'a2', { tokenHash: 'other' }));
+        expect((await store.commit(commitOf(late, 'a1', { tokenHash: 'same' }))).kind).toBe('dead');
+        const renewal = await go(store, 'a3', { floor, want: next.generation });
+        expect((await store.commit(commitOf(renewal, 'a3', { tokenHash: 'same' }))).kind).toBe('replayed');
+      });
+
+      it('is the token of a later claim that was given it: nobody may take it back', async () => {
+        const { store, late, floor } = await begun();
+        const next = await go(store, 'a2', { floor });
+        await store.commit(commitOf(next, 'a2', { tokenHash: 'same' }));
+        expect((await store.commit(commitOf(late, 'a1', { tokenHash: 'same' }))).kind).toBe('lost');
+        expect(await store.read(address, 0)).toMatchObject({ kind: 'hit', record: { generation: next.generation } });
+      });
+    });
+
     it('ends the channel, and the next commit makes another', async () => {
       const store = createStore();
       await store.commit(commitOf(await go(store, 'a1'), 'a1'));

@@ -38,6 +38,8 @@ export class FakeNats {
 export class FakeBus implements Bus {
   readonly name: string;
   connected = true;
+  /** The link is dead and nobody has found out: what is published gets nowhere. */
+  deadLink = false;
   readonly #nats: FakeNats;
   readonly #changes = new Set<(connected: boolean) => void>();
 
@@ -47,7 +49,7 @@ export class FakeBus implements Bus {
   }
 
   publish(subject: string, payload: Uint8Array): boolean {
-    if (this.connected) this.#nats.publish(subject, payload);
+    if (this.connected && !this.deadLink) this.#nats.publish(subject, payload);
     return this.connected;
   }
 
@@ -60,7 +62,7 @@ export class FakeBus implements Bus {
   }
 
   flush(): Promise<boolean> {
-    return Promise.resolve(this.connected);
+    return Promise.resolve(this.connected && !this.deadLink);
   }
 
   onConnectionChange(handle: (connected: boolean) => void): void {

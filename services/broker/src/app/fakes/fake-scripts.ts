@@ -133,6 +133,7 @@ export function fail({ partition, nowMs }: Script, request: FailRequest): number
   const slot = partition.slot(address.slot);
   const flight = remembered(slot, nowMs);
   if (flight?.attempt !== attempt) return undefined;
+  if (flight.failed !== undefined) return Math.max(0, flight.untilMs - nowMs);
   const failures = flight.failures + 1;
   const fullMs = Math.min(backoffMaxMs, backoffFirstMs * 2 ** Math.min(failures - 1, 30));
   const pauseMs = Math.floor(Math.max(retryAfterMs, fullMs / 2 + (fullMs / 2) * uniform));
