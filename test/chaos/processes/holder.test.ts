@@ -153,7 +153,7 @@ it('F4: a kill after the reply of the identity provider, before the commit: fetc
   expect([token.accessToken]).toEqual([issued[1]]);
   expect(stack.idpCalls()).toBe(2);
   const record = await stored.record();
-  expect(Object.keys(record).sort()).toEqual(RECORD_FIELDS);
+  expect(Object.keys(record)).toEqual(expect.arrayContaining(RECORD_FIELDS));
   expect(record['generation']).toBe(String(token.generation));
   for (const replica of others) expect(await replica.metric('token_broker_records_unreadable_total')).toBe(0);
 });

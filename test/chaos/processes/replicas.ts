@@ -48,7 +48,12 @@ export async function startReplica(configurationPath: string, fault?: string): P
   const line = await program.waitForLine(/"msg":"http: listening"/, READY_WITHIN_MS);
   const { address } = JSON.parse(line) as { address: string };
   const url = `http://${address}`;
-  await eventually(async () => (await fetch(`${url}/readyz`)).status === 200, {
+  const isReady = async (): Promise<boolean> => {
+    const reply = await fetch(`${url}/readyz`);
+    await reply.text();
+    return reply.status === 200;
+  };
+  await eventually(isReady, {
     what: 'the replica to be ready',
     withinMs: READY_WITHIN_MS,
   });
@@ -104,11 +109,19 @@ export function startServers(tokenTransform?: (accessToken: string) => string): 
   });
 }
 
+/** Short times for a call, long ones for Redis: a loaded machine must not add faults of its own to those of a case. */
 function withShortLocks(settings: Settings, idp: Stack['idp']): Settings {
-  const times = { timeout: `${String(IDP_TIMEOUT_MS)}ms`, lockTime: `${String(LOCK_MS)}ms` };
+  const source = sourceSettings(idp, {
+    // A call is one request: discovery would be a second one within its time.
+    issuer: undefined,
+    tokenEndpoint: idp.tokenEndpoint,
+    timeout: `${String(IDP_TIMEOUT_MS)}ms`,
+    lockTime: `${String(LOCK_MS)}ms`,
+  });
   return {
     ...settings,
-    sources: { 'payments-api': sourceSettings(idp, times), 'orders-api': sourceSettings(idp, times) },
+    redis: { ...(settings['redis'] as Settings), commandTimeout: '5s' },
+    sources: { 'payments-api': source, 'orders-api': source },
   };
 }
 

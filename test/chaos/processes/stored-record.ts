@@ -13,6 +13,8 @@ export interface StoredSlot {
   record(): Promise<Readonly<Partial<Record<string, string>>>>;
   /** The floor of the slot: generations at or below it are revoked. 0: there was no revocation. */
   floor(): Promise<number>;
+  /** The cutoff of the slot's source: the same for all of its slots. 0: there was none. */
+  cutoff(): Promise<number>;
   /** Looks at the record without a pause until it is stopped; then gives every generation whose token was there. */
   watch(): { stop(): Promise<ReadonlySet<number>> };
   /** Keys of the slot, without their common prefix and the slot. */
@@ -20,7 +22,7 @@ export interface StoredSlot {
   close(): void;
 }
 
-/** The fields that a whole record has. */
+/** The fields without which a record is not whole. */
 export const RECORD_FIELDS = [
   'attempt',
   'epoch',
@@ -49,6 +51,9 @@ export function lookIntoRedis(stack: Stack, source: string): StoredSlot {
     },
     async floor() {
       return Number(await redis.get(`${prefix}floor:${slot}`));
+    },
+    async cutoff() {
+      return Number(await redis.hget(`${prefix}meta`, `cutoff:source:${source}`));
     },
     watch() {
       const seen = new Set<number>();
