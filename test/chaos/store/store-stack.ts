@@ -1,6 +1,7 @@
 import { eventually, startFaultProxy, startRedis, type FaultProxy, type RedisServer } from '@token-broker/testing';
 import { Redis } from 'ioredis';
-import { metricValue, sourceSettings, startStack, type Settings, type Stack } from '../../integration/stack.js';
+import { metricValue, startStack, type Settings, type Stack } from '../../integration/stack.js';
+import { clock } from './timing.js';
 import { startVirtualAddress, type Address } from './virtual-address.js';
 
 /** The stack's tick: brokers read along so often. */
@@ -9,8 +10,6 @@ export const TICK_MS = 200;
 export const LEASE_MS = 3 * TICK_MS;
 /** `redis.commandTimeout` of the stack: a command that has no reply by then fails. */
 export const COMMAND_TIMEOUT_MS = 500;
-/** `cluster.maxStaleness` of the stack: so long is what is held served while Redis is away. */
-export const MAX_STALENESS_MS = 5_000;
 /** The greatest pause between two tries of a broker to reach Redis. */
 const RECONNECT_MAX_MS = 1_000;
 /** After Redis is back: the longest pause, the handshake, one tick to read along, and a loaded machine. */
@@ -23,6 +22,8 @@ export interface StoreStackOptions {
   /** The Redis in use; ended with the stack. Default: one without persistence. */
   readonly redis?: RedisServer;
   readonly tokenLifeSeconds?: number;
+  /** So long is what is held served while Redis is away. Default 60s: longer than any failover here. */
+  readonly maxStaleness?: string;
   readonly configure?: (settings: Settings) => Settings;
 }
 
@@ -44,18 +45,14 @@ export async function startStoreStack(options: StoreStackOptions = {}): Promise<
   const stack = await startStack({
     brokers: options.brokers ?? 2,
     ...(options.tokenLifeSeconds === undefined ? {} : { tokenLifeSeconds: options.tokenLifeSeconds }),
-    configure: (settings, idp) => {
+    configure: (settings) => {
       const configured: Settings = {
         ...settings,
         redis: {
           url: `redis://${proxy.host}:${String(proxy.port)}`,
           commandTimeout: `${String(COMMAND_TIMEOUT_MS)}ms`,
         },
-        // A short timeout, and so a short lock: what a lost step costs is over within a test's time.
-        sources: {
-          'payments-api': sourceSettings(idp, { timeout: '2s' }),
-          'orders-api': sourceSettings(idp, { timeout: '2s' }),
-        },
+        cluster: { ...(settings['cluster'] as Settings), maxStaleness: options.maxStaleness ?? '60s' },
       };
       return options.configure?.(configured) ?? configured;
     },
@@ -96,14 +93,23 @@ export async function totalOf(
   return texts.reduce((sum, text) => sum + metricValue(text, name, labels), 0);
 }
 
-/** Resolves when every replica says that it is ready: connected, and with a lease that is young. */
-export async function whenAllReady(stack: Pick<Stack, 'brokers'>, withinMs = BACK_WITHIN_MS): Promise<void> {
+/** Resolves when every replica says that it is ready, and has read along after this call. */
+export async function whenAllReady(
+  stack: Pick<Stack, 'brokers' | 'metrics'>,
+  withinMs = BACK_WITHIN_MS,
+): Promise<void> {
+  const calledAtMs = clock.elapsedMs();
   await eventually(
     async () => {
       const replies = await Promise.all(
         stack.brokers.map(({ http }) => fetch(`http://${http.host}:${String(http.port)}/readyz`)),
       );
-      return replies.every(({ status }) => status === 200);
+      const texts = await Promise.all(stack.brokers.map((_, index) => stack.metrics(index)));
+      const sinceCallMs = clock.elapsedMs() - calledAtMs;
+      return (
+        replies.every(({ status }) => status === 200) &&
+        texts.every((text) => metricValue(text, 'token_broker_lease_age_seconds') * 1_000 < sinceCallMs)
+      );
     },
     { what: 'every replica to be ready', withinMs, everyMs: 25 },
   );
