@@ -212,6 +212,16 @@ describe.each([
       expect(await second.fail({ address, attempt: 'a3', ...failure })).toBe(100);
     });
 
+    it('is one failure when it is sent again after a lost reply: its pause neither grows nor begins again', async () => {
+      const [first, second] = [createStore('b1'), createStore('b2')];
+      await go(first, 'a1');
+      await first.fail({ address, attempt: 'a1', ...failure });
+      expect(await first.fail({ address, attempt: 'a1', ...failure })).toBeLessThanOrEqual(50);
+      await bed.pass(50);
+      await go(second, 'a2');
+      expect(await second.fail({ address, attempt: 'a2', ...failure })).toBe(100);
+    });
+
     it('honours a longer wish of the provider', async () => {
       const store = createStore();
       await go(store, 'a1');
