@@ -54,21 +54,6 @@ async function holderInTheAir(): Promise<{ holder: Replica; others: Replica[]; f
   return { holder, others: replicas.filter((replica) => replica !== holder), first };
 }
 
-it('F1: 200 callers, 5 brokers, a cold key: one call of the identity provider, one generation', async () => {
-  const CALLERS = 200;
-  replicas = await startReplicas(stack, 5);
-  const clients = await coldClients(stack, CALLERS, 10_000);
-  stack.idp.setDelay(300);
-  const tokens = await Promise.all(clients.map((client) => client.source(SOURCE).get()));
-  expect(tokens).toHaveLength(CALLERS);
-  expect(stack.idpCalls()).toBe(1);
-  expect(new Set(tokens.map(({ generation }) => generation)).size).toBe(1);
-  expect(new Set(tokens.map(({ accessToken }) => accessToken))).toEqual(new Set(issued));
-  expect((await stored.record())['generation']).toBe(String(tokens[0]?.generation));
-  // Every replica had its part of them: single flight held across processes, not within one.
-  for (const replica of replicas) expect(await replica.metric('token_broker_requests_total')).toBeGreaterThan(0);
-});
-
 it('F2 K9: SIGKILL of the holder in mid-call: another completes after the lock’s time, and nobody hangs', async () => {
   const REQUEST_TIMEOUT_MS = 10_000;
   // The lock must run out, then a waiter looks again; what was asked of the dead replica is asked again after 3 s.

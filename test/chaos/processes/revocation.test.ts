@@ -72,9 +72,13 @@ it.each([
     const watch = stored.watch();
     stack.idp.setDelay(0);
     expect((await operator.revoke({ selector: { source: SOURCE } })).complete).toBe(true);
-    expect(issued).toHaveLength(0);
-    if (deadIs === 0) await eventually(() => issued.length > 0, { what: 'the call to end' });
+    if (deadIs === 0) {
+      expect(issued).toHaveLength(0);
+      await eventually(() => issued.length > 0, { what: 'the call to end' });
+    }
     const later = await answersTo(connection, SOURCE, 20);
+    // That is the successor: the call that was revoked is still in the air.
+    if (deadIs === 1) expect(issued).toHaveLength(1);
     const earlier = await asked;
     await eventually(() => sumOf('token_broker_commits_refused_total', { reason: 'dead' }), {
       what: 'the late commit to be refused',
@@ -119,21 +123,32 @@ it('F9: a replica that was stopped during the revocation does not answer with th
   const [stopped] = replicas;
   if (stopped === undefined) throw new Error('no replica');
   const connection = await stack.connectAs('orders');
-  await stopped.halt();
+  let acknowledged = false;
+  const answeredBefore: number[] = [];
+  const answered: number[] = [];
+  const askOften = (): Promise<unknown> =>
+    Promise.all(
+      Array.from({ length: 30 }, async () => {
+        const { generation } = await ask(connection, 'orders', SOURCE);
+        (acknowledged ? answered : answeredBefore).push(generation);
+      }),
+    );
+  // Requests reach the stopped one before the word of the revocation does: when it goes on, it reads them first.
+  const halted = stopped.halt();
+  const askedBefore = askOften();
+  await halted;
   const reply = await revokeBesideSilentReplica(stack, SOURCE);
-  expect(reply).toMatchObject({ complete: true, brokers: { acked: REPLICAS - 1 } });
+  acknowledged = true;
+  expect(reply.complete).toBe(true);
+  expect(reply.brokers.acked).toBeLessThan(REPLICAS);
   expect(reply.tookMs).toBeLessThan(REVOKED_WITHIN_MS);
   const floor = await stored.cutoff();
   expect(floor).toBeGreaterThan(0);
-  const answered: number[] = [];
-  const asked = Array.from({ length: 30 }, async () => {
-    answered.push((await ask(connection, 'orders', SOURCE)).generation);
-  });
-  const all = Promise.all(asked);
+  const askedAfter = askOften();
   await eventually(() => answered.length > 0, { what: 'the other replicas to answer' });
   // Some wait in the stopped one, whose memory has the old token.
-  expect(answered.length).toBeLessThan(30);
+  expect(answeredBefore.length + answered.length).toBeLessThan(60);
   stopped.wake();
-  await all;
+  await Promise.all([askedBefore, askedAfter]);
   expect(answered.filter((generation) => generation <= floor)).toEqual([]);
 });
