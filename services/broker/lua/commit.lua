@@ -18,8 +18,8 @@ if claimEpoch ~= epoch then return reply('epoch') end
 if claimed <= floor then
   -- A provider that caches may have given this token to a later claim too: then it is the winner's, and lives. Else no later
   -- claim may have it.
-  if isLive() and record.hash == hash then return reply('lost') end
-  if isLive() then
+  if isUsable() and record.hash == hash then return reply('lost') end
+  if isUsable() then
     redis.call('HSET', KEYS[4], 'deadHash', hash)
   else
     redis.call('DEL', KEYS[4])
@@ -38,7 +38,7 @@ if hash == deadHash or (recordIsDead and record.hash == hash) then return reply(
 
 redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
-  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', recordIsDead and record.hash or deadHash or '', 'source', source)
+  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', recordIsDead and record.hash or deadHash or '', 'source', source, 'provider', provider)
 redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
 redis.call('ZADD', KEYS[8], text(expiresAt), slot)

@@ -9,9 +9,10 @@ end
 local rows = {}
 local all = number(redis.call('HGET', KEYS[1], 'cutoff:all'))
 for _, slot in ipairs(slots) do
-  local r = redis.pcall('HMGET', ARGV[3] .. slot, 'source', 'generation', 'epoch', 'expiresAt', 'revoked')
+  local r = redis.pcall('HMGET', ARGV[3] .. slot, 'source', 'generation', 'epoch', 'expiresAt', 'revoked', 'provider')
   if not r.err and r[1] and r[3] == epoch and not r[5] and (ARGV[5] == '' or r[1] == ARGV[5]) then
-    local floor = math.max(all, number(redis.call('GET', ARGV[4] .. slot)), number(redis.call('HGET', KEYS[1], 'cutoff:source:' .. r[1])))
+    local cutoffs = redis.call('HMGET', KEYS[1], 'cutoff:source:' .. r[1], 'cutoff:provider:' .. (r[6] or ''))
+    local floor = math.max(all, number(redis.call('GET', ARGV[4] .. slot)), number(cutoffs[1]), number(cutoffs[2]))
     if number(r[2]) > floor and number(r[4]) > now then rows[#rows + 1] = { slot, r[1], r[3], r[2], r[4] } end
   end
 end

@@ -32,9 +32,13 @@ end
 local record = { generation = number(fields[1]), epoch = fields[2], expiresAt = number(fields[3]), usableUntil = number(fields[4]),
   recipe = fields[5], sealed = fields[6], attempt = fields[7], hash = fields[8], revoked = fields[9] }
 
+-- Whether the record counts, for brokers with its recipe.
+local function isUsable()
+  return record.sealed and not record.revoked and record.epoch == epoch and record.generation > floor and record.usableUntil > now
+end
+
 local function isLive()
-  return record.sealed and not record.revoked and record.epoch == epoch and record.generation > floor
-    and record.usableUntil > now and record.recipe == recipe
+  return isUsable() and record.recipe == recipe
 end
 
 -- The channel key counts in its epoch, above the floor, and under the policy that it was made for. A broker with another

@@ -188,6 +188,25 @@ describe.each([
     });
   });
 
+  describe('a result that is dead when it comes', () => {
+    it('leaves the token of another recipe alone', async () => {
+      const [old, changed] = [createStore('b1'), createStore('b2')];
+      const late = await go(old, 'a1');
+      await changed.revoke({ kind: 'source', source: 'payments-api' }, address.partition, 'r1');
+      const { floor } = (await changed.read(address, 0)) as { floor: number };
+      const of = addressOf('payments-api', 'recipe-2');
+      const winner = await go(changed, 'a2', { of, floor });
+      await changed.commit(commitOf(winner, 'a2', { address: of }));
+      expect((await old.commit(commitOf(late, 'a1'))).kind).toBe('dead');
+      expect(await changed.read(of, 0)).toMatchObject({ kind: 'hit', record: { generation: winner.generation } });
+      // And what it brought is known as dead all the same.
+      const next = await go(changed, 'a3', { of, floor, want: winner.generation });
+      expect((await changed.commit(commitOf(next, 'a3', { address: of, tokenHash: 'hash of a1' }))).kind).toBe(
+        'replayed',
+      );
+    });
+  });
+
   describe('failing', () => {
     const failure = {
       code: 'IDP_UNAVAILABLE',
@@ -443,6 +462,20 @@ describe.each([
       ]);
       expect((await store.list({ source: 'other' }, 10)).slots).toEqual([]);
       await store.revoke({ kind: 'all' }, address.partition, 'r1');
+      expect((await store.list({}, 10)).slots).toEqual([]);
+    });
+
+    it.each([
+      { kind: 'source', source: 'payments-api' },
+      { kind: 'provider', provider: 'oauth2' },
+      { kind: 'all' },
+    ] as const)('lists nothing that a cutoff of $kind has killed', async (target) => {
+      const store = createStore();
+      await store.commit(commitOf(await go(store, 'a1'), 'a1'));
+      await store.revoke({ kind: 'provider', provider: 'aws-sts' }, address.partition, 'r1');
+      expect((await store.list({}, 10)).slots).toHaveLength(1);
+      await store.revoke(target, address.partition, 'r2');
+      expect((await store.read(address, 0)).kind).toBe('miss');
       expect((await store.list({}, 10)).slots).toEqual([]);
     });
 

@@ -14,6 +14,7 @@ export interface FakeRecord {
   /** Of a token that died before this record came. */
   readonly deadHash: string | undefined;
   readonly source: string;
+  readonly provider: string;
 }
 
 export interface FakeFlight {

@@ -100,12 +100,12 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   if (request.epoch !== partition.epoch) return refused('epoch');
   const isDead = record !== undefined && (record.sealed === undefined || record.generation <= floor);
   if (generation <= floor) {
-    if (!isLive(script, slot, address)) {
+    if (!isUsable(script, slot, address)) {
       const deadHash = record?.tokenHash ?? record?.deadHash;
       const { epoch } = partition;
       slot.record = {
         ...{ generation, epoch, expiresAtMs, usableUntilMs: 0, recipe: '', sealed: undefined, attempt: '' },
-        ...{ tokenHash, deadHash, source: '' },
+        ...{ tokenHash, deadHash, source: '', provider: '' },
       };
     } else if (record?.tokenHash === tokenHash) return refused('lost');
     else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash };
@@ -118,10 +118,11 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   if (record !== undefined && (record.deadHash === tokenHash || (isDead && record.tokenHash === tokenHash)))
     return refused('replayed');
 
-  const { recipe, source } = address;
+  const { recipe, source, provider } = address;
   const { epoch } = partition;
   const deadHash = isDead ? record.tokenHash : record?.deadHash;
-  slot.record = { generation, epoch, expiresAtMs, usableUntilMs, recipe, sealed, attempt, tokenHash, deadHash, source };
+  const token = { generation, epoch, expiresAtMs, usableUntilMs, sealed, attempt, tokenHash, deadHash };
+  slot.record = { ...token, recipe, source, provider };
   if (slot.flight?.attempt === attempt) slot.flight = undefined;
   if (policy === partition.policy && channelOf(partition, slot, floor, policy) === undefined)
     slot.channel = { version: generation, epoch, policy, sealed: request.channelCandidate };
@@ -218,7 +219,7 @@ export function list(
     const record = unexpired(slot, nowMs);
     if (record?.sealed === undefined || record.epoch !== partition.epoch) continue;
     if ((filter.slot ?? name) !== name || (filter.source ?? record.source) !== record.source) continue;
-    const address = { slot: name, partition: index, source: record.source, provider: '', recipe: '' };
+    const address = { slot: name, partition: index, source: record.source, provider: record.provider, recipe: '' };
     if (record.generation <= partition.floorOf(address)) continue;
     const { source, epoch, generation, expiresAtMs } = record;
     const remainingMs = expiresAtMs - nowMs;
@@ -253,14 +254,18 @@ function remembered(slot: FakeSlot, nowMs: number): FakeSlot['flight'] {
   return slot.flight;
 }
 
-function isLive({ partition, nowMs }: Script, slot: FakeSlot, address: SlotAddress): boolean {
+function isLive(script: Script, slot: FakeSlot, address: SlotAddress): boolean {
+  return isUsable(script, slot, address) && slot.record?.recipe === address.recipe;
+}
+
+/** Whether the record counts, for brokers with its recipe. */
+function isUsable({ partition, nowMs }: Script, slot: FakeSlot, address: SlotAddress): boolean {
   const record = unexpired(slot, nowMs);
   return (
     record?.sealed !== undefined &&
     record.epoch === partition.epoch &&
     record.generation > partition.floorOf(address) &&
-    record.usableUntilMs > nowMs &&
-    record.recipe === address.recipe
+    record.usableUntilMs > nowMs
   );
 }
 
