@@ -1,5 +1,8 @@
-/** How many subjects the answers are kept for: replies go to subjects that never come again. */
+/** How many subjects the answers are kept for. */
 const MAX_ANSWERS = 2_000;
+
+/** Replies go to subjects that never come again. */
+const INBOX = '_INBOX.';
 
 /** A subscription as the server files it. */
 export interface Filed {
@@ -69,6 +72,7 @@ export class SubjectTree<Entry extends Filed> {
     };
     visit(this.#root, subject.split('.'), 0, take);
     const answer = { all, groups: [...groups.values()] };
+    if (subject.startsWith(INBOX)) return answer;
     if (this.#answers.size >= MAX_ANSWERS) this.#answers.clear();
     this.#answers.set(subject, answer);
     return answer;
