@@ -19,10 +19,34 @@ export default defineConfig({
         test: {
           name: 'behaviour',
           include: ['{libs,services}/*/src/**/*.test.ts', 'deploy/local/src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: [...exclude, 'test/timing/**'],
+          exclude: [...exclude, 'test/{chaos,soak,simulation,timing}/**'],
           testTimeout: 20_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // Killed processes and broken links: each test has servers of its own and bounds on time.
+        ...resolution,
+        test: {
+          name: 'faults',
+          include: ['test/{chaos,soak}/**/*.test.ts'],
+          exclude,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // Takes all cores for itself.
+        ...resolution,
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          exclude,
+          testTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -35,7 +59,7 @@ export default defineConfig({
           testTimeout: 90_000,
           hookTimeout: 60_000,
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

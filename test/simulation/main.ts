@@ -114,6 +114,8 @@ async function huntFor(crew: Crew, { bug = 'all', from, rounds, json }: Options)
   const running = wanted.map(async (one) => {
     const done = await hunt(crew, one, from, rounds);
     hunts.push(done);
+    const told = done.seeds.map((seeds) => (seeds === undefined ? 'not caught' : String(seeds))).join(', ');
+    if (json !== true) progress.note(`${one.name}: ${told} (${done.broke.join(', ')})`);
     progress.show(() => `${counted(hunts.length, 'of')} ${counted(wanted.length, 'bugs')} hunted`);
   });
   await Promise.all(running);

@@ -3,7 +3,6 @@ import { eventually, startProgram, type Program } from '@token-broker/testing';
 import type { NearCacheLine, NearCachesSettings } from './near-cache-messages.js';
 
 const PATH = fileURLToPath(new URL('near-caches.ts', import.meta.url));
-const RUN_TYPESCRIPT = fileURLToPath(new URL('run-typescript.mjs', import.meta.url));
 
 /** How a near cache stopped to serve a token. Times are of the machine's monotonic clock. */
 export interface Stop {
@@ -24,7 +23,7 @@ export class NearCacheProcess {
     this.#serves = settings.addresses.map(() => 0);
     this.#stops = settings.addresses.map(() => new Map<number, Stop>());
     this.#program = startProgram(PATH, {
-      nodeArgs: ['--import', RUN_TYPESCRIPT],
+      nodeArgs: ['--import', 'tsx', '--conditions=token-broker:source'],
       args: [JSON.stringify(settings)],
     });
   }

@@ -39,7 +39,6 @@ export interface ServiceProcess {
 }
 
 const PATH = fileURLToPath(new URL('clocked-service.ts', import.meta.url));
-const RUN_TYPESCRIPT = fileURLToPath(new URL('../figures/run-typescript.mjs', import.meta.url));
 /** Node and the programs' loader start slowly on a loaded machine. */
 const STARTED_WITHIN_MS = 45_000;
 
@@ -57,7 +56,7 @@ export async function startService(
     offByMs: clock.offByMs ?? 0,
     jumpMs: clock.jumpMs ?? 0,
   };
-  const nodeArgs = ['--import', RUN_TYPESCRIPT];
+  const nodeArgs = ['--import', 'tsx', '--conditions=token-broker:source'];
   const program = startProgram(PATH, { nodeArgs, args: [JSON.stringify(settings)] });
   const lines = (): ServiceLine[] => program.stdout.map((line) => JSON.parse(line) as ServiceLine);
   const service = { program, lines, uses: () => lines().filter((line) => line.kind === 'used') };

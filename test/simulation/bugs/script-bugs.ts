@@ -107,13 +107,4 @@ export const SCRIPT_BUGS: readonly Bug[] = [
         scripts.commit(script, { ...request, tokenHash: `${request.tokenHash} ${request.attempt}` }),
     }),
   },
-  {
-    name: 'unusable-records-count',
-    breaks: ['G4', 'convergence'],
-    what: 'A record counts until it expires, not until the minimum lifetime before.',
-    scripts: (scripts) => ({
-      ...scripts,
-      commit: (script, request) => scripts.commit(script, { ...request, usableUntilMs: request.expiresAtMs }),
-    }),
-  },
 ];

@@ -157,7 +157,7 @@ export class Checker {
         'G7',
         raised !== undefined &&
           stands !== undefined &&
-          (stands.epoch > raised.epoch || (stands.epoch === raised.epoch && stands.floor >= raised.floor)),
+          (stands.replacedSince || (stands.epoch === raised.epoch && stands.floor >= raised.floor)),
         () => `a revocation was reported as complete, and Redis does not have it in partition ${String(partition)}`,
       );
     }

@@ -113,7 +113,10 @@ export interface RevocationReturned {
   /** The partitions that it had to reach. */
   readonly partitions: readonly number[];
   /** What stands in Redis for its target at this moment. */
-  readonly standing: readonly Floor[];
+  readonly standing: readonly (Floor & {
+    /** Another data set has come since the revocation was confirmed there: what that has lost was not lost unseen. */
+    readonly replacedSince: boolean;
+  })[];
   /** Whether NATS has taken the event. */
   readonly wasTaken: boolean;
 }

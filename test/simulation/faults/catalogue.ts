@@ -5,6 +5,7 @@ import { LOCK_FAULTS } from './lock-faults.js';
 import { OPERATIONS } from './operations.js';
 import { PROCESS_FAULTS } from './process-faults.js';
 import { STORE_FAULTS } from './store-faults.js';
+import { STORIES } from './stories.js';
 import { UPSTREAM_FAULTS } from './upstream-faults.js';
 
 export type { FaultGroup, FaultKind } from './fault-kind.js';
@@ -18,6 +19,7 @@ export const KINDS: readonly FaultKind[] = [
   ...PROCESS_FAULTS,
   ...CLOCK_FAULTS,
   ...OPERATIONS,
+  ...STORIES,
 ];
 
 export function kindOf(name: string): FaultKind {

@@ -27,6 +27,8 @@ export interface FaultKind {
   readonly spoils: Spoils;
   /** Whether it can happen in a world of this shape. Default: in all. */
   readonly needs?: (shape: Shape) => boolean;
+  /** It lasts so long at least. */
+  readonly leastMs?: number;
   /** Begins; returns what ends it, where it lasts. */
   readonly begin: (aim: Aim) => (() => void) | undefined;
 }

@@ -69,7 +69,7 @@ export class Striker {
     };
     this.#ends.add(end);
     if (undo === undefined) end();
-    else world.loop.after(entry.forMs, end);
+    else world.loop.after(Math.max(entry.forMs, kind.leastMs ?? 0), end);
   }
 }
 

@@ -7,7 +7,7 @@ import {
 } from '@token-broker/broker/simulation';
 import { createAesGcm } from '@token-broker/foundation';
 import { createSubjects } from '@token-broker/protocol';
-import type { SimulatedProcess} from '@token-broker/testing';
+import type { SimulatedProcess } from '@token-broker/testing';
 import type { SimulatedConnection } from '@token-broker/testing';
 import { configurationFor, COMMAND_TIMEOUT_MS } from './configuration.js';
 import { natsLinkOf } from './nats-link.js';

@@ -25,6 +25,9 @@ export class Observer implements CallWatch {
   readonly #orders = new Map<string, Ordered>();
   /** Revocations whose event NATS has taken. */
   readonly #taken = new Set<string>();
+  /** By partition and target: when a floor was last confirmed. */
+  readonly #confirmedAtMs = new Map<string, number>();
+  #replacedAtMs = Number.NEGATIVE_INFINITY;
   /** By process and slot: what it claimed last. */
   readonly #claims = new Map<
     string,
@@ -96,6 +99,12 @@ export class Observer implements CallWatch {
         const reply = scripts.reject(script, address, epoch, generation, minIntervalMs);
         if (reply.kind === 'dropped') this.rejections++;
         return reply;
+      },
+      confirm: (script, target, epoch, floor) => {
+        const stands = scripts.confirm(script, target, epoch, floor);
+        const index = this.#world.redis.redis.partitions.indexOf(script.partition);
+        if (stands) this.#confirmedAtMs.set(`${String(index)} ${nameOf(target)}`, this.#world.loop.nowMs);
+        return stands;
       },
       revoke: (script, target, index, id, policy) => {
         const reply = scripts.revoke(script, target, index, id, policy);
@@ -193,6 +202,7 @@ export class Observer implements CallWatch {
 
   /** Another data set answers from now on. */
   replaced(how: 'restart' | 'failover' | 'flush'): void {
+    this.#replacedAtMs = this.#world.loop.nowMs;
     // Who empties the server empties it of everything, however durable.
     if (how === 'flush') this.#orders.clear();
     const lostDurable = [...this.#orders].flatMap(([id, order]) => (order.durable && this.#isLost(order) ? [id] : []));
@@ -221,13 +231,15 @@ export class Observer implements CallWatch {
   }
 
   /** What Redis holds against a target at this moment, by partition. */
-  #standing(target: InvalidationTarget): Floor[] {
+  #standing(target: InvalidationTarget): (Floor & { readonly replacedSince: boolean })[] {
     return this.#world.redis.redis.partitions.map((partition, index) => {
       const floor =
         target.kind === 'slot'
           ? (partition.slots.get(target.slot)?.floor ?? 0)
-          : (partition.cutoffs.get(cutoffOf(target)) ?? 0);
-      return { partition: index, epoch: partition.epoch, floor };
+          : (partition.cutoffs.get(nameOf(target)) ?? 0);
+      const confirmedAtMs = this.#confirmedAtMs.get(`${String(index)} ${nameOf(target)}`);
+      const replacedSince = confirmedAtMs !== undefined && confirmedAtMs <= this.#replacedAtMs;
+      return { partition: index, epoch: partition.epoch, floor, replacedSince };
     });
   }
 
@@ -267,8 +279,10 @@ export class Observer implements CallWatch {
   }
 }
 
-function cutoffOf(target: Exclude<InvalidationTarget, { kind: 'slot' }>): string {
+function nameOf(target: InvalidationTarget): string {
   switch (target.kind) {
+    case 'slot':
+      return `slot:${target.slot}`;
     case 'source':
       return `source:${target.source}`;
     case 'provider':
