@@ -1,13 +1,14 @@
 -- commit: the compare-and-set that decides. Everything that happened since the claim is seen here.
 -- ARGV 8 attempt, 9 epoch of the claim, 10 generation, 11 expiresAt, 12 usableUntil, 13 sealed, 14 hash of the token,
---      15 candidate for the channel key, sealed
+--      15 candidate for the channel key, sealed, 16 id of the key that seals now
 local attempt, claimEpoch, claimed, expiresAt, usableUntil = ARGV[8], ARGV[9], number(ARGV[10]), number(ARGV[11]), number(ARGV[12])
 local MAX_FLIGHT_US = 900 * 1000000 -- floors outlive any flight: an older claim might outlive the floor that forbids it
 
 local hash = ARGV[14]
--- The hash of a token that died before this record came.
-local deadHash = redis.call('HGET', KEYS[4], 'deadHash')
-local recordIsDead = record.hash and (record.revoked or record.generation <= floor)
+-- The hash of a token that died before this record came, and whether only a resource server has refused the record's own:
+-- one that is refused by mistake may be fetched again, until it is revoked.
+local deadHash, rejected = unpack(redis.call('HMGET', KEYS[4], 'deadHash', 'rejected'))
+local recordIsDead = record.hash and (record.revoked or record.generation < floor or (record.generation == floor and not rejected))
 
 local function committed()
   local version, key = channel()
@@ -35,19 +36,21 @@ if record.epoch == epoch and record.generation >= claimed then return reply('los
 if usableUntil <= now or nowUs - claimed > MAX_FLIGHT_US then return reply('expired') end
 -- An identity provider that caches may hand out the very token that was revoked.
 if hash == deadHash or (recordIsDead and record.hash == hash) then return reply('replayed') end
+if recordIsDead or (rejected and record.hash ~= hash) then deadHash = record.hash end
 
 redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
-  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', recordIsDead and record.hash or deadHash or '', 'source', source, 'provider', provider)
+  'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', deadHash or '', 'source', source, 'provider', provider)
 redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
 redis.call('ZADD', KEYS[8], text(expiresAt), slot)
 if redis.call('HGET', KEYS[6], 'attempt') == attempt then redis.call('DEL', KEYS[6]) end
 record.generation = claimed
 
-if brokerPolicy == policy and channel() == '' then
+-- One that is sealed under another key than seals now goes before that key does, and pushes end.
+if brokerPolicy == policy and (channel() == '' or redis.call('HGET', KEYS[7], 'sealedBy') ~= ARGV[16]) then
   redis.call('DEL', KEYS[7])
-  redis.call('HSET', KEYS[7], 'version', text(claimed), 'epoch', epoch, 'policy', text(policy), 'sealed', ARGV[15])
+  redis.call('HSET', KEYS[7], 'version', text(claimed), 'epoch', epoch, 'policy', text(policy), 'sealed', ARGV[15], 'sealedBy', ARGV[16])
 end
 redis.call('PEXPIREAT', KEYS[7], text(expiresAt + 600000))
 return committed()

@@ -57,12 +57,11 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const { tokenLifeMs } = world.shape;
   const generations = new Map(world.slots.map(({ slot, partition }) => [slot, generationOf(world, slot, partition)]));
   const calls = world.idp.calls;
-  const refused = new Map(world.counts.refusals);
+  const fromMs = world.loop.nowMs;
   await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs, mayGoOn);
   if (!mayGoOn()) return undefined;
-  for (const [code, count] of world.counts.refusals)
-    if (!UPSTREAM.has(code) && count > (refused.get(code) ?? 0))
-      return `a caller was refused with ${code}, although nothing was wrong`;
+  const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= fromMs && !UPSTREAM.has(code));
+  if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
   for (const { slot, partition } of world.slots)
     if (generationOf(world, slot, partition) === generations.get(slot)) return `${slot} was not renewed`;
   // Each life is at least 0.6 of its length before it is renewed; rejections and one renewal under way come on top.

@@ -48,10 +48,10 @@ const outgoing = ({ toServer }: SimulatedConnection): readonly Wire[] => [toServ
 
 /** What happens to links between NATS and its clients. */
 export const LINK_FAULTS: readonly FaultKind[] = [
-  // Of what a broker sends, nothing is lost alone: the server has taken all of it, or the session is broken.
+  // Of what a client sends, nothing is lost or overtaken alone: the server has taken all of it, or the session is broken.
   ...onWires('loss', incoming, ({ size }) => ({ loss: 0.05 + 0.9 * size })),
-  ...onWires('duplication', both, ({ size }) => ({ duplicate: 0.1 + 0.9 * size })),
-  ...onWires('reordering', both, ({ size }) => ({ reorder: 0.1 + 0.9 * size })),
+  ...onWires('duplication', incoming, ({ size }) => ({ duplicate: 0.1 + 0.9 * size })),
+  ...onWires('reordering', incoming, ({ size }) => ({ reorder: 0.1 + 0.9 * size })),
   ...onWires('delay', both, ({ size }) => ({ delayMs: 3_000 * size ** 2, jitterMs: 500 * size })),
   ...onWires('half-open', both, () => ({ blocked: true })),
   ...onWires('deaf', incoming, () => ({ blocked: true })),

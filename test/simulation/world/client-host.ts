@@ -59,7 +59,7 @@ export class ClientHost {
 
   /** A call that should have ended, if there is one. */
   get overdue(): string | undefined {
-    if (this.process.state !== 'running' || this.process.clock.isSuspended) return undefined;
+    if (!this.process.hasSettled || this.process.clock.isSuspended) return undefined;
     // Timers do not run while the machine sleeps.
     const nowMs = this.process.clock.monotonicMs();
     for (const { slot, untilMs } of this.#waiting) if (nowMs > untilMs + DEADLINE_SLACK_MS) return slot;

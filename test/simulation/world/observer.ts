@@ -189,6 +189,7 @@ export class Observer implements CallWatch {
   refused(process: SimulatedProcess, client: number, slot: string, code: string, askedAtMs: number): void {
     const { counts, timeline, trouble, shape, loop } = this.#world;
     counts.refusals.set(code, (counts.refusals.get(code) ?? 0) + 1);
+    this.#world.refusals.push({ askedAtMs, code });
     timeline?.note(process.name, `get ${slot.slice(0, 6)} refused: ${code}`);
     const wellSinceMs = Math.max(trouble.healthySinceMs(client), trouble.upstreamSinceMs, STARTED_MS);
     // Who revokes while the provider gives the same token again has no other to give.

@@ -37,6 +37,8 @@ export class World {
   readonly clients: ClientHost[] = [];
   readonly operator: OperatorHost;
   readonly counts = { refusals: new Map<string, number>() };
+  /** Calls that ended without a token, by when they were made. */
+  readonly refusals: { readonly askedAtMs: number; readonly code: string }[] = [];
   /** Told of each point that the world passes, with the process that is at it. */
   onPass: (point: Point, process: SimulatedProcess | undefined) => void = () => undefined;
 

@@ -15,6 +15,7 @@ export class SimulatedProcess {
   state: ProcessState = 'running';
   /** Called at each step out of the process, with its name: the place for a fault. */
   onStep: (step: string) => void = () => undefined;
+  #continuedAtMs = Number.NEGATIVE_INFINITY;
   #entering: (() => void)[] = [];
   #leaving: (() => void)[] = [];
 
@@ -24,6 +25,11 @@ export class SimulatedProcess {
     this.clock = new MachineClock(loop, clockRate, (fire) => {
       this.enter(fire);
     });
+  }
+
+  /** It runs, and has caught up with what it found when it last went on. */
+  get hasSettled(): boolean {
+    return this.state === 'running' && this.#loop.nowMs > this.#continuedAtMs + 1;
   }
 
   get isDead(): boolean {
@@ -53,6 +59,7 @@ export class SimulatedProcess {
   continue(): void {
     if (this.state !== 'stopped') return;
     this.state = 'running';
+    this.#continuedAtMs = this.#loop.nowMs;
     for (const send of this.#leaving.splice(0)) send();
     // Each in a turn of its own, as an event loop would.
     for (const arrive of this.#entering.splice(0))

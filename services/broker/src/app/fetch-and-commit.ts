@@ -196,6 +196,7 @@ function commitRequest(
     tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
     policy: reservation.policy,
     channelCandidate: codec.newChannel(address, epoch, generation),
+    sealedBy: codec.sealsBy,
   };
 }
 

@@ -28,6 +28,11 @@ export class Keyring {
     this.#keys = keys;
   }
 
+  /** Id of the key that seals. */
+  get sealsBy(): string {
+    return this.#keys[0].id;
+  }
+
   seal(plaintext: Uint8Array, additionalData: Uint8Array): Uint8Array {
     const [key] = this.#keys;
     const id = Buffer.from(key.id);

@@ -24,6 +24,11 @@ export class RecordCodec {
     this.#namespace = namespace;
   }
 
+  /** Id of the key that seals now. */
+  get sealsBy(): string {
+    return this.#keyring.sealsBy;
+  }
+
   seal(address: SlotAddress, epoch: number, generation: number, content: RecordContent): Uint8Array {
     return this.#keyring.seal(encodeRecord(content), this.#bind(address, epoch, generation, 'record'));
   }

@@ -107,6 +107,7 @@ function commitOf(
     tokenHash: `hash of ${attempt}`,
     policy: 0,
     channelCandidate: Buffer.from(`channel of ${attempt}`),
+    sealedBy: 'k1',
     ...change,
   };
 }
@@ -370,6 +371,40 @@ describe.each([
         expect((await store.commit(commitOf(late, 'a1', { tokenHash: 'same' }))).kind).toBe('lost');
         expect(await store.read(address, 0)).toMatchObject({ kind: 'hit', record: { generation: next.generation } });
       });
+    });
+
+    it('lets a token that a resource server refused be fetched again, until it is revoked', async () => {
+      const store = createStore();
+      const first = await go(store, 'a1');
+      await store.commit(commitOf(first, 'a1', { tokenHash: 'same' }));
+      await store.reject(address, first.asOf.epoch, first.generation, 1_000);
+      const second = await go(store, 'a2', { floor: first.generation });
+      expect((await store.commit(commitOf(second, 'a2', { tokenHash: 'same' }))).kind).toBe('ok');
+      const revoked = await store.revoke({ kind: 'slot', slot: address.slot }, address.partition, 'r1');
+      const third = await go(store, 'a3', { floor: revoked.floor });
+      expect((await store.commit(commitOf(third, 'a3', { tokenHash: 'same' }))).kind).toBe('replayed');
+    });
+
+    it.each([
+      { kind: 'slot', slot: address.slot },
+      { kind: 'source', source: 'payments-api' },
+    ] as const)('refuses a token that was refused by a resource server before $kind was revoked', async (target) => {
+      const store = createStore();
+      const first = await go(store, 'a1');
+      await store.commit(commitOf(first, 'a1', { tokenHash: 'same' }));
+      await store.reject(address, first.asOf.epoch, first.generation, 1_000);
+      const { floor } = await store.revoke(target, address.partition, 'r1');
+      const second = await go(store, 'a2', { floor });
+      expect((await store.commit(commitOf(second, 'a2', { tokenHash: 'same' }))).kind).toBe('replayed');
+    });
+
+    it('makes another channel when the key that seals is another', async () => {
+      const store = createStore();
+      const first = await go(store, 'a1');
+      await store.commit(commitOf(first, 'a1'));
+      const second = await go(store, 'a2', { want: first.generation });
+      const committed = await store.commit(commitOf(second, 'a2', { sealedBy: 'k2' }));
+      expect(committed).toMatchObject({ kind: 'ok', channel: { version: second.generation } });
     });
 
     it('ends the channel, and the next commit makes another', async () => {

@@ -110,6 +110,7 @@ export class RedisStore implements Store {
       tokenHash,
       policy,
       channelCandidate,
+      sealedBy,
     } = request;
     const reply = await this.#partitions.runOn(address, 'commit', policy, [
       attempt,
@@ -120,6 +121,7 @@ export class RedisStore implements Store {
       sealed,
       tokenHash,
       channelCandidate,
+      sealedBy,
     ]);
     const { asOf } = reply;
     switch (reply.tag) {

@@ -304,6 +304,7 @@ class Story {
           sealed: bytes(`sealed ${String(this.#step)}`),
           tokenHash: this.#pick(['h1', 'h2', `h${String(this.#step)}`]),
           channelCandidate: bytes(`channel ${String(this.#step)}`),
+          sealedBy: this.#pick(['k1', 'k1', 'k2']),
         };
         const reply = await this.#maybeTwice(
           () => store.commit(request),

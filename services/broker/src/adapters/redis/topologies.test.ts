@@ -99,6 +99,7 @@ async function fetchAndRevoke(connection: RedisClient): Promise<void> {
       tokenHash: source,
       policy: 0,
       channelCandidate: bytes,
+      sealedBy: 'k1',
     };
     expect((await store.commit(commit)).kind).toBe('ok');
     expect((await store.read(address, 0)).kind).toBe('hit');

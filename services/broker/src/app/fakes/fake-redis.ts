@@ -13,6 +13,8 @@ export interface FakeRecord {
   readonly tokenHash: string;
   /** Of a token that died before this record came. */
   readonly deadHash: string | undefined;
+  /** Refused by a resource server, and not revoked. */
+  readonly rejected: boolean;
   readonly source: string;
   readonly provider: string;
 }
@@ -33,7 +35,13 @@ export interface FakeSlot {
   floor: number;
   flight: FakeFlight | undefined;
   channel:
-    | { readonly version: number; readonly epoch: number; readonly policy: number; readonly sealed: Uint8Array }
+    | {
+        readonly version: number;
+        readonly epoch: number;
+        readonly policy: number;
+        readonly sealed: Uint8Array;
+        readonly sealedBy: string;
+      }
     | undefined;
   rejectedUntilMs: number;
 }

@@ -98,14 +98,16 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   };
   const record = unexpired(slot, nowMs);
   if (request.epoch !== partition.epoch) return refused('epoch');
-  const isDead = record !== undefined && (record.sealed === undefined || record.generation <= floor);
+  const isDead =
+    record !== undefined &&
+    (record.generation < floor || (!record.rejected && (record.sealed === undefined || record.generation === floor)));
   if (generation <= floor) {
     if (!isUsable(script, slot, address)) {
       const deadHash = record?.tokenHash ?? record?.deadHash;
       const { epoch } = partition;
       slot.record = {
         ...{ generation, epoch, expiresAtMs, usableUntilMs: 0, recipe: '', sealed: undefined, attempt: '' },
-        ...{ tokenHash, deadHash, source: '', provider: '' },
+        ...{ tokenHash, deadHash, rejected: false, source: '', provider: '' },
       };
     } else if (record?.tokenHash === tokenHash) return refused('lost');
     else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash };
@@ -120,12 +122,25 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
 
   const { recipe, source, provider } = address;
   const { epoch } = partition;
-  const deadHash = isDead ? record.tokenHash : record?.deadHash;
-  const token = { generation, epoch, expiresAtMs, usableUntilMs, sealed, attempt, tokenHash, deadHash };
+  const isGone = isDead || (record?.rejected === true && record.tokenHash !== tokenHash);
+  const deadHash = isGone ? record?.tokenHash : record?.deadHash;
+  const token = {
+    generation,
+    epoch,
+    expiresAtMs,
+    usableUntilMs,
+    sealed,
+    attempt,
+    tokenHash,
+    deadHash,
+    rejected: false,
+  };
   slot.record = { ...token, recipe, source, provider };
   if (slot.flight?.attempt === attempt) slot.flight = undefined;
-  if (policy === partition.policy && channelOf(partition, slot, floor, policy) === undefined)
-    slot.channel = { version: generation, epoch, policy, sealed: request.channelCandidate };
+  const { channelCandidate, sealedBy } = request;
+  const hasChannel = channelOf(partition, slot, floor, policy) !== undefined && slot.channel?.sealedBy === sealedBy;
+  if (policy === partition.policy && !hasChannel)
+    slot.channel = { version: generation, epoch, policy, sealed: channelCandidate, sealedBy };
   return committed(generation);
 }
 
@@ -163,7 +178,7 @@ export function reject(
   if (slot.rejectedUntilMs > nowMs) return { kind: 'limited', asOf: script.asOf(), floor };
   slot.rejectedUntilMs = nowMs + minIntervalMs;
   slot.floor = generation;
-  slot.record = undefined;
+  slot.record = { ...slot.record, sealed: undefined, rejected: true };
   partition.invalidate({ kind: 'slot', slot: address.slot }, generation);
   return { kind: 'dropped', asOf: script.asOf(), floor: generation };
 }
@@ -182,7 +197,7 @@ export function revoke(
     if (target.kind === 'slot') {
       const slot = partition.slot(target.slot);
       slot.floor = floor;
-      if (slot.record !== undefined) slot.record = { ...slot.record, sealed: undefined };
+      if (slot.record !== undefined) slot.record = { ...slot.record, sealed: undefined, rejected: false };
       slot.flight = undefined;
       slot.channel = undefined;
     } else partition.cutoffs.set(cutoffName(target), floor);

@@ -91,8 +91,10 @@ export interface CommitRequest {
   /** Keyed hash of the token: an identity provider that returns a revoked token again is found out. */
   readonly tokenHash: string;
   readonly policy: number;
-  /** Taken as the slot's channel where it has none. */
+  /** Taken as the slot's channel where it has none, or one that is sealed by another key. */
   readonly channelCandidate: Uint8Array;
+  /** Id of the key that seals now. */
+  readonly sealedBy: string;
 }
 
 export type CommitReply =
