@@ -218,13 +218,14 @@ module.exports = {
     },
     {
       name: 'only-compose-wires',
-      comment: 'compose.ts (or compose/) and main.ts are the only places that know an adapter.',
+      comment:
+        'compose.ts (or compose/), main.ts and what simulation.ts offers to tests are the only places that know an adapter.',
       severity: 'error',
       from: {
         path: '^services/([^/]+)/src/',
         pathNot: [
           '^services/[^/]+/src/(adapters|compose)/',
-          String.raw`^services/[^/]+/src/(compose|main)(\.test)?\.ts$`,
+          String.raw`^services/[^/]+/src/(compose|main|simulation)(\.test)?\.ts$`,
         ],
       },
       to: { path: '^services/$1/src/adapters/' },

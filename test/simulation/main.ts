@@ -9,7 +9,7 @@ import { Progress } from './run/progress.js';
 import { counted, describeHunts, describeTotals, describeViolation } from './run/report.js';
 import { shrink } from './run/shrink.js';
 import { Totals } from './run/totals.js';
-import { scenarioOf } from './scenario.js';
+import { scenarioOf } from './scenario-of-seed.js';
 
 const GROUPS = ['links', 'store', 'locks', 'upstream', 'processes', 'clocks'] as const satisfies readonly FaultGroup[];
 /** Seeds that a worker is given at once. */

@@ -6,7 +6,7 @@ import { BUGS, bugOf } from './bugs/catalogue.js';
 import type { Guarantee } from './checker/violation.js';
 import { runScenario } from './run/run-scenario.js';
 import { shrink } from './run/shrink.js';
-import { scenarioOf } from './scenario.js';
+import { scenarioOf } from './scenario-of-seed.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SEEDS = 10_000;

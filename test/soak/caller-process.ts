@@ -3,7 +3,6 @@ import { startProgram, type Program } from '@token-broker/testing';
 import type { CallerLine, CallerReport, CallerSettings } from './caller-messages.js';
 
 const PROGRAM = fileURLToPath(new URL('caller-program.ts', import.meta.url));
-const RUN_TYPESCRIPT = new URL('../chaos/figures/run-typescript.mjs', import.meta.url).href;
 /** Node and the programs' loader start slowly on a loaded machine. */
 const STARTED_WITHIN_MS = 30_000;
 
@@ -20,7 +19,7 @@ export interface CallerProcess {
 export async function startCallers(settings: CallerSettings): Promise<CallerProcess> {
   const program: Program = startProgram(PROGRAM, {
     args: [JSON.stringify(settings)],
-    nodeArgs: ['--import', RUN_TYPESCRIPT, '--conditions=token-broker:source'],
+    nodeArgs: ['--import', 'tsx', '--conditions=token-broker:source'],
   });
   await program.waitForLine(/"kind":"started"/, STARTED_WITHIN_MS);
   const linesOf = <K extends CallerLine['kind']>(kind: K): Extract<CallerLine, { kind: K }>[] =>

@@ -5,7 +5,7 @@ import { soak, type SoakReport } from './soak.js';
 /**
  * Soaks a deployment on real servers and processes of this machine:
  *
- *   npx tsc -b && node --import ./test/chaos/figures/run-typescript.mjs test/soak/main.ts [--seconds 120] [--seed 1] [--json]
+ *   npm run soak -- [--seconds 120] [--seed 1] [--json]
  *
  * Three replicas are killed, ended and stopped at random under load, and tokens are revoked. Progress goes to standard
  * error, the result to standard output. Exit code 1: something did not hold that must.

@@ -13,14 +13,8 @@ export { FakeStore, SCRIPTS, type Scripts } from './app/fakes/fake-store.js';
 export { GetToken } from './app/get-token.js';
 export { Memory } from './app/memory.js';
 export { PartitionView } from './app/partition-view.js';
-export type { Service, ServiceHandler, ServiceRequest } from './app/ports/bus.js';
+export type { Service, ServiceRequest } from './app/ports/bus.js';
 export type { LockReply, Locks } from './app/ports/locks.js';
 export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './app/ports/provider.js';
-export {
-  StoreError,
-  type CommitReply,
-  type InvalidationTarget,
-  type ReserveReply,
-  type Store,
-} from './app/ports/store.js';
+export { StoreError, type InvalidationTarget, type Store } from './app/ports/store.js';
 export type { Log, LogFields, Metrics } from './app/ports/telemetry.js';

@@ -4,7 +4,7 @@ import { measureRevocations, share, type RevocationFigures } from './revocation-
 /**
  * Measures how fast a revocation reaches near caches, on real servers on this machine:
  *
- *   node --import ./test/chaos/figures/run-typescript.mjs test/chaos/figures/main.ts [--json] [--rounds 20] [--cut-rounds 3]
+ *   npm run figures:revocation -- [--json] [--rounds 20] [--cut-rounds 3]
  *
  * Progress goes to standard error where that is a terminal. Exit code 1: a near cache served beyond its bound.
  */

@@ -5,7 +5,7 @@ import type { World } from '../world/world.js';
  * From the moment that nothing goes wrong any more until everything must be well: the longest pause after failures in a row
  * (some 20 s, since trouble lasts 25 s), and a session with NATS that is dead and has not been found out yet (20 s).
  */
-export const CONVERGED_WITHIN_MS = 45_000;
+const CONVERGED_WITHIN_MS = 45_000;
 /** How often it is looked. */
 const LOOK_EVERY_MS = 500;
 /** In how many token lives after that renewals must have happened. */

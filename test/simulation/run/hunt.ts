@@ -3,7 +3,7 @@ import type { Guarantee } from '../checker/violation.js';
 import type { Crew } from './crew.js';
 
 /** Within so many seeds a planted bug must be caught. */
-export const CAUGHT_WITHIN_SEEDS = 1_000;
+const CAUGHT_WITHIN_SEEDS = 1_000;
 /** Where the seeds of one round begin, apart from those of the round before. */
 const ROUND_STRIDE = 100_000;
 

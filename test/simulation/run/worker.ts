@@ -1,5 +1,5 @@
 import { bugOf } from '../bugs/catalogue.js';
-import { scenarioOf } from '../scenario.js';
+import { scenarioOf } from '../scenario-of-seed.js';
 import { told, type Chunk, type Told } from './messages.js';
 import { runScenario } from './run-scenario.js';
 

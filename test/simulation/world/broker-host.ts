@@ -12,7 +12,7 @@ import type { SimulatedConnection } from '@token-broker/testing';
 import { configurationFor, COMMAND_TIMEOUT_MS } from './configuration.js';
 import { natsLinkOf } from './nats-link.js';
 import { logTo, NO_METRICS } from './silence.js';
-import type { World } from './world.js';
+import type { Surroundings } from './surroundings.js';
 
 /** How long a broker that is told to end may take. */
 const DRAIN_MS = 5_000;
@@ -24,10 +24,10 @@ export class BrokerHost {
   service: SimulatedConnection;
   events: SimulatedConnection;
   broker: Broker;
-  readonly #world: World;
+  readonly #world: Surroundings;
   #incarnation = 0;
 
-  constructor(world: World, index: number) {
+  constructor(world: Surroundings, index: number) {
     this.#world = world;
     this.index = index;
     ({ process: this.process, service: this.service, events: this.events, broker: this.broker } = this.#begin());

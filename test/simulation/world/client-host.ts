@@ -3,7 +3,7 @@ import { createAesGcm, type Random } from '@token-broker/foundation';
 import { TokenBrokerError } from '@token-broker/protocol';
 import type { SimulatedConnection, SimulatedProcess } from '@token-broker/testing';
 import { CALLER, type WorldSlot } from './configuration.js';
-import type { World } from './world.js';
+import type { Surroundings } from './surroundings.js';
 
 /** What a call may take beyond its time limit: the turn in which its timer fires. */
 const DEADLINE_SLACK_MS = 50;
@@ -23,12 +23,12 @@ export class ClientHost {
   connection: SimulatedConnection;
   broker: TokenBroker;
   handles: readonly { readonly slot: WorldSlot; readonly handle: SourceHandle }[];
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly #waiting = new Set<Waiting>();
   #random: Random;
   #incarnation = 0;
 
-  constructor(world: World, index: number) {
+  constructor(world: Surroundings, index: number) {
     this.#world = world;
     this.index = index;
     this.#random = world.randomOf(`client ${String(index)}`);

@@ -5,7 +5,7 @@ import type { Checker } from '../checker/checker.js';
 import type { Floor, Seen } from '../checker/observation.js';
 import type { WorldSlot } from './configuration.js';
 import type { CallWatch } from './identity-provider.js';
-import type { World } from './world.js';
+import type { Surroundings, Watch } from './surroundings.js';
 
 /** What a revocation was ordered for, as its script was told. */
 interface Ordered {
@@ -19,8 +19,8 @@ interface Ordered {
 const STARTED_MS = 1_000;
 
 /** Sees everything in the world, and tells the checker and the timeline. It changes nothing. */
-export class Observer implements CallWatch {
-  readonly #world: World;
+export class Observer implements CallWatch, Watch {
+  readonly #world: Surroundings;
   readonly #checker: Checker;
   readonly #orders = new Map<string, Ordered>();
   /** Revocations whose event NATS has taken. */
@@ -37,7 +37,7 @@ export class Observer implements CallWatch {
   rejections = 0;
   #calls = 0;
 
-  constructor(world: World, checker: Checker) {
+  constructor(world: Surroundings, checker: Checker) {
     this.#world = world;
     this.#checker = checker;
   }

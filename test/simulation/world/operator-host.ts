@@ -1,7 +1,7 @@
 import { createOperator, type Operator } from '@token-broker/client/operator';
 import type { SimulatedProcess } from '@token-broker/testing';
 import { OPERATOR } from './configuration.js';
-import type { World } from './world.js';
+import type { Surroundings } from './surroundings.js';
 
 /** Operations: they revoke. */
 export class OperatorHost {
@@ -10,7 +10,7 @@ export class OperatorHost {
   /** Revocations that were answered, and those that failed. */
   readonly counts = { complete: 0, incomplete: 0, failed: 0 };
 
-  constructor(world: World) {
+  constructor(world: Surroundings) {
     this.process = world.createProcess(OPERATOR);
     this.#operator = createOperator({
       connection: world.nats.connect(this.process, { name: OPERATOR }),

@@ -13,13 +13,14 @@ import { LockServer } from './lock-server.js';
 import { Observer } from './observer.js';
 import { OperatorHost } from './operator-host.js';
 import { RedisServer } from './redis-server.js';
+import type { Surroundings } from './surroundings.js';
 import { Trouble } from './trouble.js';
 
 /** What a near cache that hears everything needs to drop a revoked token, at most. */
 const DETECTION_MS = 2.5 * TICK_MS;
 
 /** Everything that a deployment has, on one event loop. */
-export class World {
+export class World implements Surroundings {
   readonly scenario: Scenario;
   readonly shape: Shape;
   readonly sabotage: Bug | undefined;

@@ -1,4 +1,3 @@
-import type { SimulatedConnection, SimulatedSubscription } from './simulated-connection.js';
 import type { SimulatedMessage } from './simulated-message.js';
 
 export interface ServiceConfiguration {
@@ -13,20 +12,31 @@ export interface EndpointOptions {
   readonly handler: (error: Error | null, message: SimulatedMessage) => void;
 }
 
+interface Endpoint {
+  drain(): Promise<void>;
+}
+
+/** What a service needs of the connection that offers it. */
+interface Offering {
+  subscribe(subject: string, options: { callback: EndpointOptions['handler']; queue: string }): Endpoint;
+  isClosed(): boolean;
+  closed(): Promise<unknown>;
+}
+
 /**
  * A micro service as far as requests go: each endpoint is a subscription of the service's queue group. It does not answer
  * `$SRV.PING` and its like. What a handler throws ends the simulation.
  */
 export class SimulatedService {
-  readonly #connection: SimulatedConnection;
+  readonly #connection: Offering;
   readonly #queue: string;
-  readonly #endpoints: SimulatedSubscription[] = [];
+  readonly #endpoints: Endpoint[] = [];
   /** Resolves when it has stopped: with `null`, or the error that stopped it. */
   readonly stopped: Promise<Error | null>;
   #tellStopped: (reason: Error | null) => void = () => undefined;
   #isStopped = false;
 
-  constructor(connection: SimulatedConnection, { queue = 'q' }: ServiceConfiguration) {
+  constructor(connection: Offering, { queue = 'q' }: ServiceConfiguration) {
     this.#connection = connection;
     this.#queue = queue;
     this.stopped = new Promise((resolve) => (this.#tellStopped = resolve));

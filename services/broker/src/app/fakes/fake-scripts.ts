@@ -123,7 +123,7 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   const { recipe, source, provider } = address;
   const { epoch } = partition;
   const isGone = isDead || (record?.rejected === true && record.tokenHash !== tokenHash);
-  const deadHash = isGone ? record?.tokenHash : record?.deadHash;
+  const deadHash = isGone ? record.tokenHash : record?.deadHash;
   const token = {
     generation,
     epoch,
