@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeStore } from '../../app/fakes/fake-store.js';
+import { Names } from '../../app/fakes/names.js';
 import type {
   AsOf,
   Hit,
@@ -99,26 +100,6 @@ function fakeWorld(): World {
 
 /** A story whose times cannot be compared: the machine was too slow. */
 class TooSlow extends Error {}
-
-/** Numbers as they come up: two worlds with different clocks tell the same story. */
-class Names {
-  readonly #values: number[] = [];
-
-  of(value: number): string {
-    if (value === 0) return '0';
-    if (!this.#values.includes(value)) this.#values.push(value);
-    return `#${String(this.#values.indexOf(value))}`;
-  }
-
-  /** The names in the order of their numbers. */
-  get order(): string {
-    return this.#values
-      .map((value, index) => ({ value, index }))
-      .sort((a, b) => a.value - b.value)
-      .map(({ index }) => `#${String(index)}`)
-      .join(' ');
-  }
-}
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 const bytes = (of: string): Uint8Array => Buffer.from(of);
