@@ -71,6 +71,7 @@ const handedOut = (generation: number, token: string, change: object = {}): Seen
   token,
   verified: true,
   expiresInMs: 1_000,
+  clocksJumped: false,
   healthySinceMs: 0,
   ...change,
 });

@@ -145,6 +145,8 @@ export interface HandedOut extends Order {
   readonly token: string;
   readonly verified: boolean;
   readonly expiresInMs: number;
+  /** A clock was set on while its request may have been under way. */
+  readonly clocksJumped: boolean;
   /** Since when nothing has been wrong with any way from Redis to this client. */
   readonly healthySinceMs: number;
 }

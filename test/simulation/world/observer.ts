@@ -15,6 +15,8 @@ interface Ordered {
   durable: boolean;
 }
 
+/** A token that is held may have come by a request so long ago. */
+const LONGEST_REQUEST_MS = 60_000;
 /** Until then, brokers may be starting. */
 const STARTED_MS = 1_000;
 
@@ -181,6 +183,7 @@ export class Observer implements CallWatch, Watch {
       generation,
       verified,
       expiresInMs,
+      clocksJumped: this.#world.lastJumpAtMs() + LONGEST_REQUEST_MS > this.#world.loop.nowMs,
       healthySinceMs,
     });
   }

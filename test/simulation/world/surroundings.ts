@@ -37,6 +37,8 @@ export interface Surroundings {
   readonly counts: { readonly refusals: Map<string, number> };
   /** The same, by when they were made. */
   readonly refusals: { readonly askedAtMs: number; readonly code: string }[];
+  /** True time at which the clock of a broker was last set on, or it woke up. */
+  lastJumpAtMs(): number;
   pass(point: Point, process: SimulatedProcess | undefined): void;
   /** Random numbers for one part of the world: what others draw does not change them. */
   randomOf(part: string): SeededRandom;

@@ -89,6 +89,10 @@ export class World implements Surroundings {
     this.operator = new OperatorHost(this);
   }
 
+  lastJumpAtMs(): number {
+    return Math.max(...this.brokers.map(({ process }) => process.clock.jumpedAtMs ?? Number.NEGATIVE_INFINITY));
+  }
+
   pass(point: Point, process: SimulatedProcess | undefined): void {
     this.onPass(point, process);
   }

@@ -5,6 +5,10 @@ import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
 import type { SlotState } from './slot-state.js';
 
+/** By how much two machines' clocks may differ in their rate, and what rounding to milliseconds costs. */
+const CLOCKS_DIFFER = 0.001;
+const ROUNDING_MS = 5;
+
 /** Why a token is not taken. */
 export type Refusal = 'older-epoch' | 'older-generation' | 'revoked' | 'behind' | 'expiring' | 'late';
 
@@ -36,6 +40,15 @@ function longestUnderWayMs({ tickMs, maxStalenessMs }: Timing): number {
   return Math.max(tickMs, maxStalenessMs - TICKS_UNTIL_SUSPECT * tickMs);
 }
 
+/**
+ * How long the broker has surely held the request: no longer than it was under way, but for what clocks differ. One that says
+ * more has had its clock set on meanwhile, and what it says proves nothing.
+ */
+function heldFor(saidMs: number, underWayMs: number): number {
+  if (saidMs > underWayMs * (1 + CLOCKS_DIFFER) + ROUNDING_MS) return 0;
+  return Math.min(saidMs, Math.max(0, underWayMs));
+}
+
 /** Judges the reply to a request that was sent at `sentAtMs`, and keeps its token where it may be kept. */
 export function takeReply(
   cache: NearCache,
@@ -45,8 +58,7 @@ export function takeReply(
   nowMs: number,
 ): Taken {
   const { timing } = cache;
-  // The reply was written no earlier than the broker held the request after it was sent.
-  const writtenAtMs = sentAtMs + Math.min(reply.heldMs, Math.max(0, nowMs - sentAtMs));
+  const writtenAtMs = sentAtMs + heldFor(reply.heldMs, nowMs - sentAtMs);
   const expiresAtMs = writtenAtMs + reply.expiresInMs;
   const partition = cache.partition(reply.partition);
   // Also that of a refused reply: it says of whose invalidations the next request has to tell.
