@@ -59,6 +59,25 @@ describe('a connected near cache', () => {
     expect(handles.map(({ current }) => current === undefined)).toEqual(handles.map((each) => revoked.includes(each)));
   });
 
+  it('is not fooled by heartbeats that come late, also when no sync was ever answered', async () => {
+    await bed.close();
+    bed = createBed(clock, new SeededRandom(18), { refetchOnRevoke: false });
+    bed.server.lifeMs = 3_600_000;
+    bed.connection.outgoing = ({ subject }) => (subject.includes('.sync.') ? 'lose' : 'pass');
+    // The reply to the very first sync, which is on its way already.
+    bed.connection.incoming = () => 'lose';
+    await clock.advance(10);
+    bed.connection.incoming = () => 'pass';
+    handle = bed.broker.source('payments');
+    await bed.during(handle.get());
+    const lateByMs = 20 * TICK_MS;
+    bed.connection.incoming = ({ subject }) => (isHeartbeat(subject) ? [lateByMs] : 'lose');
+    await clock.advance(2 * lateByMs);
+    bed.connection.incoming = () => 'lose';
+    await clock.advance(MAX_STALENESS_MS + TICK_MS);
+    expect(handle.current).toBeUndefined();
+  });
+
   it('does not take an answer that was under way for longer than it may be stale, and asks again', async () => {
     const other = bed.broker.source('payments', { scope: 'read' });
     const asked = bed.server.gets.length;

@@ -4,7 +4,7 @@ import type { Bug } from './bug.js';
 import { patched } from './patched.js';
 
 /** So long does an answer wait that was judged too early. */
-const AWAITED_MS = 800;
+const AWAITED_MS = 300;
 
 /** Rules that brokers keep in themselves. */
 export const BROKER_BUGS: readonly Bug[] = [
@@ -21,7 +21,7 @@ export const BROKER_BUGS: readonly Bug[] = [
   },
   {
     name: 'judged-before-the-await',
-    breaks: ['G2'],
+    breaks: ['G2', 'availability'],
     what: 'Whether a token still counts is looked at before something is awaited, and not after it.',
     service: (service, clock) => ({
       start: (handle) =>
@@ -49,7 +49,7 @@ export const BROKER_BUGS: readonly Bug[] = [
   },
   {
     name: 'memory-takes-what-is-behind',
-    breaks: ['G2'],
+    breaks: ['G2', 'availability'],
     what: 'An answer of the store is taken although it is older than an invalidation that is known.',
     patch: () =>
       patched(Memory.prototype, () => ({
@@ -63,7 +63,7 @@ export const BROKER_BUGS: readonly Bug[] = [
   },
   {
     name: 'memory-forgets-to-drop',
-    breaks: ['G2'],
+    breaks: ['G2', 'availability'],
     what: 'A broker confirms invalidations, and goes on answering from memory.',
     patch: () =>
       patched(Memory.prototype, () => ({

@@ -49,7 +49,7 @@ export const SCRIPT_BUGS: readonly Bug[] = [
   },
   {
     name: 'floor-is-the-record',
-    breaks: ['G2', 'G7'],
+    breaks: ['G2', 'G7', 'availability'],
     what: 'A revocation raises the floor to the record that it finds, not above every claim that was made.',
     scripts: (scripts) => ({
       ...scripts,
@@ -76,7 +76,7 @@ export const SCRIPT_BUGS: readonly Bug[] = [
   },
   {
     name: 'old-epochs-count',
-    breaks: ['G2', 'G3', 'convergence'],
+    breaks: ['G1', 'G2', 'G3', 'convergence'],
     what: 'A record of an epoch that is past still counts.',
     scripts: (scripts) => {
       const renewed = (script: Script, name: string): void => {

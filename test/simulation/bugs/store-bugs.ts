@@ -18,7 +18,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'renew-what-is-renewed',
-    breaks: ['convergence'],
+    breaks: ['availability', 'convergence'],
     what: 'Refresh-ahead asks for any token, and takes the one that it was to renew.',
     store: (store) => like(store, { reserve: (request) => store.reserve({ ...request, wantGreaterThan: 0 }) }),
   },
@@ -43,7 +43,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'ack-without-redis',
-    breaks: ['G7'],
+    breaks: ['G2', 'G7'],
     what: 'A revocation that Redis did not take is reported as made.',
     store: (store, clock) =>
       like(store, {
@@ -139,7 +139,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'promotion-keeps-the-epoch',
-    breaks: ['G2', 'G3', 'G7', 'convergence'],
+    breaks: ['G2', 'G3', 'G7', 'availability', 'convergence'],
     what: 'A replica that lost writes goes on in the epoch of its master.',
     patch: () =>
       patched(FakeRedis.prototype, (before) => ({
@@ -152,7 +152,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'generations-begin-anew',
-    breaks: ['G1', 'G2', 'G3'],
+    breaks: ['G1', 'G2', 'G3', 'availability'],
     what: 'An epoch counts its generations from one.',
     patch: () =>
       patched(FakePartition.prototype, () => ({

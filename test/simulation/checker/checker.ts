@@ -177,7 +177,8 @@ export class Checker {
     this.#expect('G2', dead === undefined, () => {
       return `${now.slot}: a broker answered with ${now.token}, whose revocation had returned at ${String(dead?.returnedAtMs)} ms`;
     });
-    this.#expect('G2', !this.#tokens.isTakenBack(now.token), () => {
+    const isTakenBack = this.#tokens.isTakenBack(now.token) && !this.#revocations.isForbidden(now.slot, order);
+    this.#expect('G2', !isTakenBack, () => {
       return `${now.slot}: a broker answered with ${now.token}, which a broker had revoked at the identity provider`;
     });
   }

@@ -16,10 +16,17 @@ interface Boundary extends Order, Death {}
 export class Revocations {
   /** By revocation and partition: the last time that its script ran. */
   readonly #raised = new Map<string, Map<number, Raised>>();
+  /** By slot: the greatest boundary that Redis was ever given, whether or not it was reported. */
+  readonly #greatest = new Map<string, Order>();
   /** By slot: the boundaries that were reported as complete, with rising order. */
   readonly #boundaries = new Map<string, Boundary[]>();
 
   raised(floor: FloorRaised, atMs: number): void {
+    for (const slot of floor.slots) {
+      const boundary = { epoch: floor.epoch, generation: floor.floor };
+      const greatest = this.#greatest.get(slot);
+      if (greatest === undefined || isAtOrBelow(greatest, boundary)) this.#greatest.set(slot, boundary);
+    }
     const byPartition = this.#raised.get(floor.id) ?? new Map<number, Raised>();
     this.#raised.set(floor.id, byPartition);
     const known = byPartition.get(floor.partition);
@@ -27,6 +34,12 @@ export class Revocations {
     if (known?.epoch === floor.epoch && known.floor === floor.floor) return;
     const { partition, epoch } = floor;
     byPartition.set(partition, { partition, epoch, floor: floor.floor, atMs });
+  }
+
+  /** Whether a revocation that was executed forbids it, also one that has not returned. */
+  isForbidden(slot: string, order: Order): boolean {
+    const greatest = this.#greatest.get(slot);
+    return greatest !== undefined && isAtOrBelow(order, greatest);
   }
 
   floorOf(id: string, partition: number): Floor | undefined {

@@ -13,7 +13,16 @@ function spoil(wires: readonly Wire[], change: Partial<Wire>): () => void {
   };
 }
 
-const CALM: Wire = { loss: 0, duplicate: 0, reorder: 0, delayMs: 0, jitterMs: 0, blocked: false, held: false };
+const CALM: Wire = {
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+
+  delayMs: 0,
+  jitterMs: 0,
+  blocked: false,
+  held: false,
+};
 
 /** One of a broker's two connections. */
 function ofBroker({ broker, target }: Aim): SimulatedConnection {
@@ -51,7 +60,7 @@ export const LINK_FAULTS: readonly FaultKind[] = [
   // Of what a client sends, nothing is lost or overtaken alone: the server has taken all of it, or the session is broken.
   ...onWires('loss', incoming, ({ size }) => ({ loss: 0.05 + 0.9 * size })),
   ...onWires('duplication', incoming, ({ size }) => ({ duplicate: 0.1 + 0.9 * size })),
-  ...onWires('reordering', incoming, ({ size }) => ({ reorder: 0.1 + 0.9 * size })),
+  ...onWires('reordering', incoming, ({ size }) => ({ reorder: 0.1 + 0.5 * size })),
   ...onWires('delay', both, ({ size }) => ({ delayMs: 3_000 * size ** 2, jitterMs: 500 * size })),
   ...onWires('half-open', both, () => ({ blocked: true })),
   ...onWires('deaf', incoming, () => ({ blocked: true })),

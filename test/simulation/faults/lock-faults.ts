@@ -26,6 +26,8 @@ export const LOCK_FAULTS: readonly FaultKind[] = [
     name: 'lock-masters-away',
     group: 'locks',
     spoils: 'nothing',
+    // Longer than callers wait.
+    leastMs: 11_000,
     begin: ({ world }) => {
       world.locks.away = true;
       return () => {

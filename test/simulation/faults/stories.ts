@@ -70,4 +70,25 @@ export const STORIES: readonly FaultKind[] = [
       };
     },
   },
+  {
+    // Heartbeats of before the revocation arrive late, and nothing after them.
+    name: 'revocation-behind-late-heartbeats',
+    group: 'links',
+    spoils: 'one-client',
+    leastMs: 16_000,
+    begin: ({ world, client, size }) => {
+      const { toClient } = client.connection;
+      toClient.delayMs = 1_500 + 1_500 * size;
+      const silenced = world.loop.after(4_000, () => {
+        void world.operator.revoke({ all: true }, false);
+        // What is on its way still arrives; the word of the revocation does not.
+        toClient.loss = 1;
+      });
+      return () => {
+        silenced.cancel();
+        toClient.delayMs = 0;
+        toClient.loss = 0;
+      };
+    },
+  },
 ];

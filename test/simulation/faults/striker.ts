@@ -39,6 +39,7 @@ export class Striker {
   /** Nothing goes wrong any more: everything that lasts ends now. */
   heal(): void {
     this.#over = true;
+    this.#world.bareCaller.end();
     for (const end of [...this.#ends]) end();
   }
 

@@ -5,6 +5,7 @@ import { Checker } from '../checker/checker.js';
 import { Timeline } from '../checker/timeline.js';
 import type { Point } from '../faults/points.js';
 import { TICK_MS, type Scenario, type Shape } from '../scenario.js';
+import { BareCaller } from './bare-caller.js';
 import { BrokerHost } from './broker-host.js';
 import { ClientHost } from './client-host.js';
 import { OPERATOR, slotsOf, type WorldSlot } from './configuration.js';
@@ -18,6 +19,9 @@ import { Trouble } from './trouble.js';
 
 /** What a near cache that hears everything needs to drop a revoked token, at most. */
 const DETECTION_MS = 2.5 * TICK_MS;
+
+/** So late may be a message that others overtake, or the second copy of one: longer than a request takes. */
+const STRAY_MS = 1_500;
 
 /** Everything that a deployment has, on one event loop. */
 export class World implements Surroundings {
@@ -37,6 +41,7 @@ export class World implements Surroundings {
   readonly brokers: BrokerHost[] = [];
   readonly clients: ClientHost[] = [];
   readonly operator: OperatorHost;
+  readonly bareCaller: BareCaller;
   readonly counts = { refusals: new Map<string, number>() };
   /** Calls that ended without a token, by when they were made. */
   readonly refusals: { readonly askedAtMs: number; readonly code: string }[] = [];
@@ -63,6 +68,7 @@ export class World implements Surroundings {
     this.nats = new SimulatedNats(this.loop, this.randomOf('nats'), {
       latencyMs: shape.natsLatencyMs,
       jitterMs: shape.natsLatencyMs,
+      strayMs: STRAY_MS,
     });
     this.nats.onMessage = (subject, data) => {
       this.#message(subject, data);
@@ -87,6 +93,7 @@ export class World implements Surroundings {
     for (let index = 0; index < shape.brokers; index++) this.brokers.push(new BrokerHost(this, index));
     for (let index = 0; index < shape.clients; index++) this.clients.push(new ClientHost(this, index));
     this.operator = new OperatorHost(this);
+    this.bareCaller = new BareCaller(this);
   }
 
   lastJumpAtMs(): number {
@@ -94,6 +101,7 @@ export class World implements Surroundings {
   }
 
   pass(point: Point, process: SimulatedProcess | undefined): void {
+    if (point === 'floor-raised') this.bareCaller.wake();
     this.onPass(point, process);
   }
 

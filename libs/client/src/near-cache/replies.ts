@@ -83,6 +83,8 @@ export function takeReply(
   cache.hear(partition, reply.epoch, reply.asOf, nowMs);
   partition.repliedAsOf = Math.max(partition.repliedAsOf, reply.asOf);
   state.anchor = { elapsedMs: writtenAtMs, redisMs: reply.atMs };
+  // Until a sync brings another: without one, the age of heartbeats could not be judged.
+  cache.anchor ??= state.anchor;
   state.channel =
     reply.channel === undefined
       ? undefined
