@@ -48,20 +48,6 @@ export const BROKER_BUGS: readonly Bug[] = [
     patch: () => patched(GetToken.prototype, () => ({ detach: () => undefined })),
   },
   {
-    name: 'memory-takes-what-is-behind',
-    breaks: ['G2', 'availability'],
-    what: 'An answer of the store is taken although it is older than an invalidation that is known.',
-    patch: () =>
-      patched(Memory.prototype, () => ({
-        accepts(this: Memory, partition, asOf) {
-          const view = this.view(partition);
-          if (asOf.epoch > view.epoch) this.beginEpoch(partition, asOf.epoch, asOf.vseq);
-          return asOf.epoch === view.epoch;
-        },
-        stillCounts: (held) => !held.dead,
-      })),
-  },
-  {
     name: 'memory-forgets-to-drop',
     breaks: ['G2', 'availability'],
     what: 'A broker confirms invalidations, and goes on answering from memory.',

@@ -1,5 +1,5 @@
 import type { NatsCallback, NatsConnectionLike, NatsMessageLike } from '@token-broker/client';
-import { Floors, NearCache, PartitionState } from '@token-broker/client/simulation';
+import { PartitionState } from '@token-broker/client/simulation';
 import type { Bug } from './bug.js';
 import { patched } from './patched.js';
 
@@ -95,36 +95,5 @@ export const CLIENT_BUGS: readonly Bug[] = [
           before.verify.call(this, vseq, atMs, timing);
         },
       })),
-  },
-  {
-    name: 'client-forgets-its-newest',
-    breaks: ['G3'],
-    what: 'A near cache does not remember the greatest generation that it was given.',
-    patch: () =>
-      patched(NearCache.prototype, (before) => ({
-        attach(this: NearCache, ...args) {
-          const state = before.attach.apply(this, args);
-          Object.defineProperty(state, 'greatestGeneration', {
-            get: () => 0,
-            set: () => undefined,
-            configurable: true,
-          });
-          return state;
-        },
-      })),
-  },
-  {
-    name: 'client-forgets-floors',
-    breaks: ['G2', 'G3', 'convergence'],
-    what: 'A near cache takes a reply that is older than a revocation that it knows of.',
-    patch: () => {
-      const floors = patched(Floors.prototype, () => ({ of: () => 0 }));
-      // What is behind is told by the number that events bring, too.
-      const partitions = patched(PartitionState.prototype, () => ({ applied: () => true }));
-      return () => {
-        floors();
-        partitions();
-      };
-    },
   },
 ];

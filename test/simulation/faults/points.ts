@@ -21,6 +21,7 @@ export const POINTS = [
   'committed',
   'floor-raised',
   'answered',
+  'revocation-ordered',
   'revocation-returned',
   'message:get',
   'message:sync',

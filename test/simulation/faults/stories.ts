@@ -56,7 +56,7 @@ export const STORIES: readonly FaultKind[] = [
     begin: ({ world, broker, size }) => {
       const link = world.redis.linkOf(broker.process);
       const { events } = broker;
-      link.delayMs = 350 * size;
+      link.replyDelayMs = 850 * size;
       const deafened = world.loop.after(2_500, () => {
         link.blocked = true;
         events.toClient.blocked = true;
@@ -65,7 +65,7 @@ export const STORIES: readonly FaultKind[] = [
       return () => {
         deafened.cancel();
         link.blocked = false;
-        link.delayMs = 0;
+        link.replyDelayMs = 0;
         events.toClient.blocked = false;
       };
     },

@@ -3,8 +3,10 @@ import type { SimulatedConnection, SimulatedProcess } from '@token-broker/testin
 import { CALLER } from './configuration.js';
 import type { Surroundings } from './surroundings.js';
 
-/** After each revocation it asks so often, so far apart: until well after the last lease of before has run out. */
-const ASKS = 45;
+/** With each revocation it asks so often, so far apart: at first while that is executed, and until leases have run out. */
+const ASKS = 60;
+const FIRST_ASKS = 20;
+const FIRST_EVERY_MS = 5;
 const EVERY_MS = 100;
 const EMPTY = new Uint8Array(0);
 
@@ -27,7 +29,7 @@ export class BareCaller {
     this.#connection = world.nats.connect(this.#process, { name: 'bare' });
   }
 
-  /** A floor was raised: it is the moment to ask. */
+  /** A revocation is under way: it is the moment to ask. */
   wake(): void {
     const isAsking = this.#left > 0;
     this.#left = ASKS;
@@ -40,7 +42,8 @@ export class BareCaller {
   }
 
   #ask(): void {
-    this.#process.clock.startTimer(EVERY_MS, () => {
+    const isFirst = this.#left > ASKS - FIRST_ASKS;
+    this.#process.clock.startTimer(isFirst ? FIRST_EVERY_MS : EVERY_MS, () => {
       const slot = this.#world.slots[this.#asked % this.#world.slots.length];
       this.#left--;
       this.#asked++;

@@ -80,6 +80,7 @@ export class BrokerHost {
     });
     const store = world.redis.store(process, world.scripts(process), COMMAND_TIMEOUT_MS);
     const locks = world.locks.locks(process);
+    const observed = this.#observed(service, process);
     const broker = new Broker(
       {
         clock,
@@ -88,7 +89,7 @@ export class BrokerHost {
         store: sabotage?.store?.(store, clock) ?? store,
         locks: sabotage?.locks?.(locks) ?? locks,
         bus: createNatsBus({ connection: natsLinkOf(events), clock, log }),
-        service: this.#observed(sabotage?.service?.(service, clock) ?? service, process),
+        service: sabotage?.service?.(observed, clock) ?? observed,
         subjects,
         log,
         metrics: NO_METRICS,

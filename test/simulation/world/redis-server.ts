@@ -19,6 +19,8 @@ export class RedisLink {
   /** The next replies of these commands are lost. */
   readonly lost = new Map<string, number>();
   delayMs = 0;
+  /** Beyond that, of replies alone. */
+  replyDelayMs = 0;
   #sentUntilMs = 0;
   #repliedUntilMs = 0;
 
@@ -145,7 +147,7 @@ export class RedisServer {
         return;
       }
       if (link.blocked || this.away) return;
-      this.#loop.at(link.arrival('replied', this.#loop.nowMs + this.#trip(link)), () => {
+      this.#loop.at(link.arrival('replied', this.#loop.nowMs + this.#trip(link) + link.replyDelayMs), () => {
         process.enter(resolve);
       });
     });

@@ -101,7 +101,7 @@ export class World implements Surroundings {
   }
 
   pass(point: Point, process: SimulatedProcess | undefined): void {
-    if (point === 'floor-raised') this.bareCaller.wake();
+    if (point === 'revocation-ordered' || point === 'floor-raised') this.bareCaller.wake();
     this.onPass(point, process);
   }
 
