@@ -99,7 +99,7 @@ describe('the simulation', () => {
 
 it('is told of in docs/reliability.md with every planted bug', async () => {
   const text = await readFile(new URL('../../docs/reliability.md', import.meta.url), 'utf8');
-  const rows = [...text.matchAll(/^\| `([a-z-]+)` \| (.+?) \| (.+?) \| (\d+) \| (\d+) \|$/gm)];
+  const rows = [...text.matchAll(/^\| `([a-z-]+)` +\| (.+?) +\| (.+?) +\| +(\d+) \| +(\d+) \|$/gm)];
   expect(rows.map(([, name]) => name)).toEqual(BUGS.map(({ name }) => name));
   for (const [, name = '', what, broke = ''] of rows) {
     expect(what).toBe(bugOf(name).what);

@@ -10,7 +10,7 @@ const AWAITED_MS = 300;
 export const BROKER_BUGS: readonly Bug[] = [
   {
     name: 'error-is-held',
-    breaks: ['availability'],
+    breaks: ['G2', 'availability'],
     what: 'A lock master that does not answer is taken for a lock that another holds.',
     locks: (locks) => ({
       acquire: async (...args) => {
@@ -21,7 +21,7 @@ export const BROKER_BUGS: readonly Bug[] = [
   },
   {
     name: 'judged-before-the-await',
-    breaks: ['G2', 'availability'],
+    breaks: ['G2', 'G4', 'availability'],
     what: 'Whether a token still counts is looked at before something is awaited, and not after it.',
     service: (service, clock) => ({
       start: (handle) =>
