@@ -78,6 +78,25 @@ describe('a connected near cache', () => {
     expect(handle.current).toBeUndefined();
   });
 
+  it('is not fooled by late heartbeats that came before its first token', async () => {
+    await bed.close();
+    bed = createBed(clock, new SeededRandom(19), { refetchOnRevoke: false });
+    bed.server.lifeMs = 3_600_000;
+    const lateByMs = 20 * TICK_MS;
+    // All is late, the replies to syncs too late to count.
+    bed.connection.incoming = () => [lateByMs];
+    await clock.advance(5 * TICK_MS);
+    handle = bed.broker.source('payments');
+    const waiting = handle.get({ timeoutMs: 2 * lateByMs });
+    await clock.advance(TICK_MS / 2);
+    bed.connection.incoming = () => 'lose';
+    await bed.during(waiting, lateByMs);
+    expect(handle.current).toBeDefined();
+    // It is 25 s later, and all that was heard is of the first 6.
+    await clock.advance(MAX_STALENESS_MS - lateByMs + 6 * TICK_MS);
+    expect(handle.current).toBeUndefined();
+  });
+
   it('does not take an answer that was under way for longer than it may be stale, and asks again', async () => {
     const other = bed.broker.source('payments', { scope: 'read' });
     const asked = bed.server.gets.length;

@@ -63,7 +63,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'durable-by-another-connection',
-    breaks: ['G2', 'G7'],
+    breaks: ['G7'],
     what: 'WAIT is sent over another connection than the write, and so speaks of no write at all.',
     store: (store) => like(store, { revoke: async (...args) => ({ ...(await store.revoke(...args)), replicas: 1 }) }),
   },

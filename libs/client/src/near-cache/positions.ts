@@ -15,7 +15,8 @@ export function hearHeartbeat(cache: NearCache, heartbeat: Heartbeat, nowMs: num
   cache.setPartitionCount(heartbeat.epochs.length, nowMs);
   // A heartbeat may have waited in a buffer, for as long as this process was stopped or its link was frozen: its arrival
   // proves nothing about its age. What Redis's clock showed does.
-  const anchoredMs = cache.anchor === undefined ? Number.POSITIVE_INFINITY : anchored(cache.anchor, heartbeat.atMs);
+  // Where that cannot be judged yet, it verifies nothing: what a reply brings now may be older than it.
+  const anchoredMs = cache.anchor === undefined ? Number.NEGATIVE_INFINITY : anchored(cache.anchor, heartbeat.atMs);
   const readAtMs = Math.min(nowMs - heartbeat.ageMs, anchoredMs);
   for (const partition of standing(cache, heartbeat.epochs)) {
     const vseq = heartbeat.vseqs[partition.index] ?? 0;
