@@ -162,7 +162,7 @@ export class Checker {
         'G7',
         raised !== undefined &&
           stands !== undefined &&
-          (stands.replacedSince || (stands.epoch === raised.epoch && stands.floor >= raised.floor)),
+          (stands.replacedSince || (stands.epoch >= raised.epoch && stands.floor >= raised.floor)),
         () => `a revocation was reported as complete, and Redis does not have it in partition ${String(partition)}`,
       );
     }

@@ -15,6 +15,7 @@ export class SimulatedProcess {
   state: ProcessState = 'running';
   /** Called at each step out of the process, with its name: the place for a fault. */
   onStep: (step: string) => void = () => undefined;
+  #stops = 0;
   #continuedAtMs = Number.NEGATIVE_INFINITY;
   #entering: (() => void)[] = [];
   #leaving: (() => void)[] = [];
@@ -52,12 +53,15 @@ export class SimulatedProcess {
 
   /** SIGSTOP. */
   stop(): void {
-    if (this.state === 'running') this.state = 'stopped';
+    if (this.isDead) return;
+    this.#stops++;
+    this.state = 'stopped';
   }
 
   /** SIGCONT: first what it was about to send, then what has arrived meanwhile. */
   continue(): void {
-    if (this.state !== 'stopped') return;
+    // Stopped by two, it goes on when both let it.
+    if (this.state !== 'stopped' || --this.#stops > 0) return;
     this.state = 'running';
     this.#continuedAtMs = this.#loop.nowMs;
     for (const send of this.#leaving.splice(0)) send();
