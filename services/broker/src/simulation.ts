@@ -8,7 +8,7 @@ export { createNatsService } from './adapters/nats/nats-service.js';
 export { Broker } from './app/broker.js';
 export { configurationOf, sourceOf } from './app/fakes/fake-cluster.js';
 export { FakePartition, FakeRedis, type RedisData } from './app/fakes/fake-redis.js';
-export type { Script } from './app/fakes/fake-scripts.js';
+export { cutoffName, type Script } from './app/fakes/fake-scripts.js';
 export { FakeStore, SCRIPTS, type Scripts } from './app/fakes/fake-store.js';
 export { GetToken } from './app/get-token.js';
 export { Memory } from './app/memory.js';

@@ -306,8 +306,17 @@ describe('errors of brokers', () => {
 describe('get', () => {
   it('prints the token alone on standard output, and what is known of it on standard error', async () => {
     const outcome = await run([
-      'get', 'payments', '--scope', 'a b', '--audience', 'x', '--resource', 'urn:y', '--min-ttl', '30s',
-    ]); // prettier-ignore
+      'get',
+      'payments',
+      '--scope',
+      'a b',
+      '--audience',
+      'x',
+      '--resource',
+      'urn:y',
+      '--min-ttl',
+      '30s',
+    ]);
     expect(outcome.code).toBe(0);
     expect(outcome.stdout).toBe(`${TOKEN}\n`);
     expect(outcome.stderr).toBe(
@@ -446,8 +455,15 @@ describe('revoke', () => {
 
   it('sends what it waits for and why', async () => {
     const { requests, stderr } = await run([
-      'revoke', '--all', '--yes', '--wait', '--timeout', '30s', '--reason', 'leak',
-    ]); // prettier-ignore
+      'revoke',
+      '--all',
+      '--yes',
+      '--wait',
+      '--timeout',
+      '30s',
+      '--reason',
+      'leak',
+    ]);
     expect(requests).toEqual([{ selector: { all: true }, wait: true, timeoutMs: 30_000, reason: 'leak' }]);
     expect(stderr).toBe('Waiting for near caches to confirm, at most 30 s.\n');
   });

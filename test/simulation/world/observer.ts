@@ -1,4 +1,9 @@
-import type { InvalidationTarget, Scripts, ServiceRequest } from '@token-broker/broker/simulation';
+import {
+  cutoffName,
+  type InvalidationTarget,
+  type Scripts,
+  type ServiceRequest,
+} from '@token-broker/broker/simulation';
 import type { Token } from '@token-broker/client';
 import type { SimulatedProcess } from '@token-broker/testing';
 import type { Checker } from '../checker/checker.js';
@@ -105,7 +110,7 @@ export class Observer implements CallWatch, Watch {
       confirm: (script, target, epoch, floor) => {
         const stands = scripts.confirm(script, target, epoch, floor);
         const index = this.#world.redis.redis.partitions.indexOf(script.partition);
-        if (stands) this.#confirmedAtMs.set(`${String(index)} ${nameOf(target)}`, this.#world.loop.nowMs);
+        if (stands) this.#confirmedAtMs.set(`${String(index)} ${cutoffName(target)}`, this.#world.loop.nowMs);
         return stands;
       },
       revoke: (script, target, index, id, policy) => {
@@ -240,8 +245,8 @@ export class Observer implements CallWatch, Watch {
       const floor =
         target.kind === 'slot'
           ? (partition.slots.get(target.slot)?.floor ?? 0)
-          : (partition.cutoffs.get(nameOf(target)) ?? 0);
-      const confirmedAtMs = this.#confirmedAtMs.get(`${String(index)} ${nameOf(target)}`);
+          : (partition.cutoffs.get(cutoffName(target)) ?? 0);
+      const confirmedAtMs = this.#confirmedAtMs.get(`${String(index)} ${cutoffName(target)}`);
       const replacedSince = confirmedAtMs !== undefined && confirmedAtMs <= this.#replacedAtMs;
       return { partition: index, epoch: partition.epoch, floor, replacedSince };
     });
@@ -280,18 +285,5 @@ export class Observer implements CallWatch, Watch {
     const observation = { atMs: this.#world.loop.nowMs, process: process?.name ?? '-', ...seen };
     this.#world.timeline?.observe(observation);
     this.#checker.observe(observation);
-  }
-}
-
-function nameOf(target: InvalidationTarget): string {
-  switch (target.kind) {
-    case 'slot':
-      return `slot:${target.slot}`;
-    case 'source':
-      return `source:${target.source}`;
-    case 'provider':
-      return `provider:${target.provider}`;
-    case 'all':
-      return 'all';
   }
 }

@@ -38,6 +38,7 @@ export class Trouble {
   }
 
   #sinceMs(of: Spoilt): number {
-    return (this.#active.get(of) ?? 0) > 0 ? this.#now() : (this.#untilMs.get(of) ?? 0);
+    // While it lasts, since never: what happens at this very moment is not well yet.
+    return (this.#active.get(of) ?? 0) > 0 ? Number.POSITIVE_INFINITY : (this.#untilMs.get(of) ?? 0);
   }
 }

@@ -299,7 +299,7 @@ function channelOf(
   return { version: channel.version, sealed: channel.sealed };
 }
 
-function cutoffName(target: InvalidationTarget): string {
+export function cutoffName(target: InvalidationTarget): string {
   switch (target.kind) {
     case 'slot':
       return `slot:${target.slot}`;
