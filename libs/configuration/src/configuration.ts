@@ -107,16 +107,13 @@ export type SourceConfiguration = OAuth2SourceConfiguration;
 export interface OAuth2SourceConfiguration {
   readonly name: string;
   readonly provider: 'oauth2';
-  readonly grant: 'client_credentials';
-  /** Discovery from the issuer's metadata (RFC 8414, OpenID Discovery), or an explicit token endpoint. */
-  readonly endpoint:
-    | { readonly kind: 'issuer'; readonly issuer: string }
-    | { readonly kind: 'token-endpoint'; readonly tokenEndpoint: string };
+  readonly grant: OAuth2Grant;
+  /** Discovery from the issuer's metadata (RFC 8414, OpenID Discovery), or explicit endpoints. */
+  readonly endpoint: OAuth2Endpoint;
   /** `http://` issuers and endpoints are refused unless this is true. For development only. */
   readonly allowInsecureHttp: boolean;
   readonly clientId: string;
-  readonly clientSecret: Redacted;
-  readonly clientAuthentication: 'client_secret_basic' | 'client_secret_post';
+  readonly clientAuthentication: ClientAuthentication;
   /** Sorted, without duplicates. */
   readonly scopes: readonly string[];
   readonly audience?: string;
@@ -124,6 +121,10 @@ export interface OAuth2SourceConfiguration {
   /** Further form parameters of the token request, such as `organization`. */
   readonly parameters: ReadonlyMap<string, string>;
   readonly ca?: string;
+  /** An HTTP proxy (`CONNECT`) on the way to the identity provider; it may hold a password. */
+  readonly proxy?: Redacted;
+  /** How tokens that callers give are checked. Present exactly where the grant takes them. */
+  readonly subjectToken?: SubjectTokenConfiguration;
   /** The time that one token request may take. Default 10 s. */
   readonly timeoutMs: number;
   /** The life of the cluster's lock for one fetch; above `timeoutMs`. Default `timeoutMs` + 2 s. */
@@ -135,6 +136,97 @@ export interface OAuth2SourceConfiguration {
   /** Narrower scope than asked is an error unless this is true. Default false. */
   readonly acceptNarrowerScope: boolean;
   readonly refresh: RefreshConfiguration;
+  /** Limits of the upstream identity (endpoint and client id); all of them hold. Empty: none is known. */
+  readonly quota: readonly QuotaLimit[];
+}
+
+export type OAuth2Endpoint =
+  | { readonly kind: 'issuer'; readonly issuer: string }
+  | {
+      readonly kind: 'token-endpoint';
+      readonly tokenEndpoint: string;
+      /** RFC 7009. Absent: tokens cannot be revoked at the provider. */
+      readonly revocationEndpoint?: string;
+      /** RFC 7662. */
+      readonly introspectionEndpoint?: string;
+    };
+
+export type OAuth2Grant =
+  /** RFC 6749 §4.4. */
+  | { readonly kind: 'client_credentials' }
+  /** RFC 6749 §6: the refresh token is in the journal, where an operator put the first one. */
+  | { readonly kind: 'refresh_token' }
+  /** RFC 7523 §2.1. */
+  | { readonly kind: 'jwt_bearer'; readonly assertion: JwtAssertion }
+  /** RFC 8693. */
+  | { readonly kind: 'token_exchange'; readonly requestedTokenType?: string };
+
+export type JwtAssertion =
+  | {
+      /** Made and signed by the broker for each request. */
+      readonly from: 'key';
+      readonly key: SigningKey;
+      /** Default: the client id. */
+      readonly issuer: string;
+      /** Default: the client id. */
+      readonly subject: string;
+      /** Default: the issuer that was configured or discovered, else the token endpoint. */
+      readonly audience?: string;
+      /** How long the assertion is good. Default 60 s. */
+      readonly lifetimeMs: number;
+      /** Further claims, JSON values. */
+      readonly claims: ReadonlyMap<string, unknown>;
+    }
+  /** The caller's subject token is the assertion ("on behalf of"). */
+  | { readonly from: 'caller' };
+
+/** How the client proves who it is (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2.1). */
+export type ClientAuthentication =
+  | { readonly kind: 'client_secret_basic' | 'client_secret_post'; readonly clientSecret: Redacted }
+  | { readonly kind: 'private_key_jwt'; readonly key: SigningKey }
+  | {
+      readonly kind: 'tls_client_auth';
+      /** PEM. */
+      readonly certificate: string;
+      readonly key: Redacted;
+    }
+  | { readonly kind: 'none' };
+
+export interface SigningKey {
+  /** PKCS #8 in PEM, or a JWK as JSON text; parsed and found to fit `algorithm` at load. */
+  readonly privateKey: Redacted;
+  /** JWS algorithm (RFC 7518 §3.1, RFC 8037). */
+  readonly algorithm: SigningAlgorithm;
+  /** `kid` of the JWS header. */
+  readonly keyId?: string;
+}
+
+export type SigningAlgorithm =
+  'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA';
+
+/** How tokens that callers give are checked before anything is made of them: each must belong to the caller. */
+export interface SubjectTokenConfiguration {
+  /** Token type URI (RFC 8693 §3). Default: an access token. */
+  readonly type: string;
+  readonly actorType: string;
+  readonly check:
+    /** By its signature, against the keys of the issuer that it must name (RFC 9068). */
+    | { readonly kind: 'jwt'; readonly issuer: string; readonly jwksUri?: string; readonly audience?: string }
+    /** By the identity provider's introspection endpoint (RFC 7662). */
+    | { readonly kind: 'introspection' };
+  /** The claim that names the client which the token was issued to; text, or a list. Default `client_id`. */
+  readonly ownerClaim: string;
+}
+
+/** At most `limit` calls of the upstream identity in any window. */
+export interface QuotaLimit {
+  readonly limit: number;
+  readonly window:
+    | { readonly kind: 'sliding'; readonly ms: number }
+    /** In UTC. */
+    | { readonly kind: 'calendar'; readonly period: 'day' | 'month' };
+  /** The part of `limit` that is kept for refetching after a revocation, in calls. Default 10 %. */
+  readonly reserve: number;
 }
 
 export interface RefreshConfiguration {
@@ -154,6 +246,8 @@ export interface CallerConfiguration {
   readonly grants: ReadonlyMap<string, SourceGrant>;
   /** May revoke, list, read the status and reload. Default false. */
   readonly admin: boolean;
+  /** Client ids at identity providers that are this caller: tokens that were issued to one of them belong to it. Default: its name. */
+  readonly clientIds: readonly string[];
 }
 
 /** What a caller may ask of one source, beyond the source's own scopes, audience and resource (always allowed). */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { createCertificate } from '@token-broker/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatProblems, loadConfiguration, parseConfiguration, type LoadedConfiguration } from './index.js';
+import { formatProblems, loadConfiguration, parseConfiguration, secretsOf, type LoadedConfiguration } from './index.js';
 
 const KEY = Buffer.alloc(32, 7);
 const env = { TOKEN_BROKER_KEY: KEY.toString('base64'), PAYMENTS_CLIENT_SECRET: 'payments-secret-value' };
@@ -80,7 +80,8 @@ describe('a valid configuration', () => {
     expect(source).toMatchObject({
       name: 'payments-api',
       endpoint: { kind: 'issuer', issuer: 'https://login.example.com' },
-      clientAuthentication: 'client_secret_basic',
+      grant: { kind: 'client_credentials' },
+      clientAuthentication: { kind: 'client_secret_basic' },
       scopes: ['payments:read', 'payments:write'],
       timeoutMs: 10_000,
       lockTimeMs: 12_000,
@@ -90,7 +91,9 @@ describe('a valid configuration', () => {
       allowInsecureHttp: false,
       refresh: { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm: false },
     });
-    expect(source?.clientSecret.reveal()).toBe('payments-secret-value');
+    expect(source === undefined ? [] : secretsOf(source).map((secret) => secret.reveal())).toEqual([
+      'payments-secret-value',
+    ]);
     expect(Buffer.from(configuration.encryption.keys[0].secret.reveal())).toEqual(KEY);
     expect(files).toEqual(['/etc/token-broker/secrets/nats']);
   });
@@ -151,7 +154,7 @@ describe('every setting does what it says', () => {
     ['defaultLifetime: 1h30m', { defaultLifetimeMs: 5_400_000 }],
     ['maxLifetime: 60s', { maxLifetimeMs: 60_000, defaultLifetimeMs: 60_000 }],
     ['acceptNarrowerScope: true', { acceptNarrowerScope: true }],
-    ['clientAuthentication: client_secret_post', { clientAuthentication: 'client_secret_post' }],
+    ['clientAuthentication: client_secret_post', { clientAuthentication: { kind: 'client_secret_post' } }],
     ['resource: "https://api.example.com/"', { resource: 'https://api.example.com/' }],
     ['parameters: { organization: acme }', { parameters: new Map([['organization', 'acme']]) }],
     ['refresh: { ahead: 30s, keepWarm: true }', { refresh: { ahead: { kind: 'ms', ms: 30_000 }, keepWarm: true } }],

@@ -13,11 +13,13 @@ if flight.recipe == recipe and flight.untilMs > now then
   if flight.code then return reply('failed', flight.code, flight.message, text(flight.untilMs - now)) end
   if not mine and flight.epoch == epoch and flight.generation > floor then return reply('busy', text(flight.untilMs - now)) end
 end
-if mine and not flight.code then return reply('go', text(flight.generation)) end -- sent again after a lost reply
+-- Whether what is to be fetched takes the place of a token that was revoked, or refused, before its time.
+local refetch = fields[1] and record.generation <= floor and '1' or ''
+if mine and not flight.code then return reply('go', text(flight.generation), refetch) end -- sent again after a lost reply
 
 local claimed = nextGeneration()
 if flight.recipe ~= recipe then redis.call('DEL', KEYS[6]) end
 redis.call('HDEL', KEYS[6], 'code', 'message')
 redis.call('HSET', KEYS[6], 'attempt', attempt, 'generation', text(claimed), 'until', text(now + callMs), 'epoch', epoch, 'recipe', recipe)
 redis.call('PEXPIRE', KEYS[6], callMs + 60000)
-return reply('go', text(claimed))
+return reply('go', text(claimed), refetch)

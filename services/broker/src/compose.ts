@@ -8,7 +8,7 @@ import {
   type Clock,
   type Redacted,
 } from '@token-broker/foundation';
-import { formatProblems, loadConfiguration, type Configuration } from '@token-broker/configuration';
+import { formatProblems, loadConfiguration, secretsOf, type Configuration } from '@token-broker/configuration';
 import { createSubjects } from '@token-broker/protocol';
 import { createHttpServer, type HttpServer } from './adapters/http/http-server.js';
 import { connectNats } from './adapters/nats/nats-connection.js';
@@ -192,7 +192,7 @@ function registerSecrets(log: JsonLog, configuration: Configuration): void {
   const register = (secret: Redacted | undefined): void => {
     if (secret !== undefined) log.registerSecret(secret);
   };
-  for (const source of configuration.sources.values()) register(source.clientSecret);
+  for (const source of configuration.sources.values()) secretsOf(source).forEach(register);
   for (const { secret } of configuration.encryption.keys) {
     for (const encoding of ['base64', 'base64url', 'hex'] as const)
       log.registerSecret(Buffer.from(secret.reveal()).toString(encoding));

@@ -52,8 +52,8 @@ export function configurationFor(shape: Shape): Configuration {
     },
     sources,
     callers: new Map([
-      [CALLER, { name: CALLER, grants, admin: false }],
-      [OPERATOR, { name: OPERATOR, grants, admin: true }],
+      [CALLER, { name: CALLER, grants, admin: false, clientIds: [CALLER] }],
+      [OPERATOR, { name: OPERATOR, grants, admin: true, clientIds: [OPERATOR] }],
     ]),
   };
 }

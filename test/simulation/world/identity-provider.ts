@@ -45,8 +45,9 @@ export class IdentityProvider {
       revoke: (token) => {
         this.#options.watch.takenBack(token.reveal(), process);
         for (const [key, cached] of this.#cached) if (cached.token === token.reveal()) this.#cached.delete(key);
-        return Promise.resolve(ok(undefined));
+        return Promise.resolve(ok('revoked' as const));
       },
+      readSubject: () => Promise.resolve(ok(undefined)),
       close: () => Promise.resolve(),
     };
   }

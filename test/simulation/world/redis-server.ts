@@ -188,6 +188,7 @@ function limited(inner: FakeStore, clock: Clock, limitMs: number, isAvailable: (
     reserve: (...args) => limit('reserve', inner.reserve(...args)),
     commit: (...args) => limit('commit', inner.commit(...args)),
     fail: (...args) => limit('fail', inner.fail(...args)),
+    abandon: (...args) => limit('abandon', inner.abandon(...args)),
     reject: (...args) => limit('reject', inner.reject(...args)),
     revoke: (...args) => limit('revoke', inner.revoke(...args)),
     confirm: (...args) => limit('confirm', inner.confirm(...args)),

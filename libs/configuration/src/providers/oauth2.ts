@@ -184,12 +184,11 @@ export function toOAuth2Source(name: string, written: z.output<typeof oauth2Sche
   return Object.freeze({
     name,
     provider: written.provider,
-    grant: written.grant,
+    grant: Object.freeze({ kind: written.grant }),
     endpoint: endpointOf(written),
     allowInsecureHttp: written.allowInsecureHttp,
     clientId: written.clientId,
-    clientSecret: written.clientSecret,
-    clientAuthentication: written.clientAuthentication,
+    clientAuthentication: Object.freeze({ kind: written.clientAuthentication, clientSecret: written.clientSecret }),
     scopes: Object.freeze([...new Set(written.scope ?? [])].sort()),
     ...(audience === undefined ? {} : { audience }),
     ...(resource === undefined ? {} : { resource }),
@@ -201,6 +200,7 @@ export function toOAuth2Source(name: string, written: z.output<typeof oauth2Sche
     maxLifetimeMs: written.maxLifetime,
     acceptNarrowerScope: written.acceptNarrowerScope,
     refresh: Object.freeze(written.refresh),
+    quota: [],
   });
 }
 

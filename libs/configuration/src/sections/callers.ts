@@ -59,5 +59,5 @@ export function toCaller(name: string, { sources = [], admin }: WrittenCaller): 
     const { name: source, scopes = [], audiences = [] } = typeof entry === 'string' ? { name: entry } : entry;
     grants.set(source, Object.freeze({ scopes, audiences }));
   }
-  return Object.freeze({ name, grants, admin });
+  return Object.freeze({ name, grants, admin, clientIds: Object.freeze([name]) });
 }

@@ -118,7 +118,7 @@ function takeBack(ports: FlightPorts, plan: FlightPlan, issued: IssuedToken): vo
   const failedBy = (reason: string): void => {
     ports.log.warn('idp: a token that was revoked in flight could not be taken back', { source, reason });
   };
-  plan.source.provider.revoke?.(issued.accessToken).then(
+  plan.source.provider.revoke(issued.accessToken).then(
     (result) => {
       if (!result.ok) failedBy(result.error.detail);
     },

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Configuration, SourceConfiguration } from '@token-broker/configuration';
 import type { Provider } from './ports/provider.js';
-import { fingerprintOf, recipeOfSource, type Snapshot, type Source } from './sources.js';
+import { credentialOfSource, fingerprintOf, recipeOfSource, upstreamOfSource } from './source-fingerprints.js';
+import type { Snapshot, Source } from './sources.js';
 
 /** Makes a source's way to its identity provider. */
 export type ProviderFactory = (source: SourceConfiguration) => Provider;
@@ -24,15 +25,19 @@ export function planConfiguration(
   createProvider: ProviderFactory,
 ): Plan {
   const after = new Map<string, Source>();
+  const quotas = quotasByUpstream(configuration, recipeKey);
   for (const [name, source] of configuration.sources) {
     const recipe = recipeOfSource(recipeKey, source);
+    const upstream = upstreamOfSource(recipeKey, source);
+    const credential = credentialOfSource(recipeKey, source);
+    const quota = quotas.get(upstream) ?? [];
     const running = before.sources.get(name);
     const isSame = running?.recipe === recipe && isSameSource(running.configuration, source);
     after.set(
       name,
       isSame
-        ? { ...running, configuration: source }
-        : { configuration: source, provider: createProvider(source), recipe },
+        ? { ...running, configuration: source, quota }
+        : { configuration: source, provider: createProvider(source), recipe, upstream, credential, quota },
     );
   }
   const [old, now] = [providersOf(before.sources), providersOf(after)];
@@ -57,6 +62,15 @@ export function cutoffId(policy: number, source: string): string {
     .update(`${String(policy)} ${source}`)
     .digest('base64url')
     .slice(0, 22);
+}
+
+/** One of the sources of an upstream identity states its limits for all of them; where several do, they agree. */
+function quotasByUpstream(
+  { sources }: Configuration,
+  recipeKey: Uint8Array,
+): ReadonlyMap<string, SourceConfiguration['quota']> {
+  const stated = [...sources.values()].filter(({ quota }) => quota.length > 0);
+  return new Map(stated.map((source) => [upstreamOfSource(recipeKey, source), source.quota]));
 }
 
 function providersOf(sources: ReadonlyMap<string, Source>): ReadonlySet<Provider> {

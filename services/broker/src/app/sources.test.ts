@@ -3,7 +3,7 @@ import { Redacted } from '@token-broker/foundation';
 import { describe, expect, it } from 'vitest';
 import { tokenHashOf } from '../domain/recipe.js';
 import { configurationOf, sourceOf } from './fakes/fake-cluster.js';
-import { fingerprintOf, recipeOfSource } from './sources.js';
+import { fingerprintOf, recipeOfSource } from './source-fingerprints.js';
 
 const KEY = new Uint8Array(32).fill(7);
 const OTHER_KEY = new Uint8Array(32).fill(8);
@@ -14,8 +14,11 @@ describe('a recipe', () => {
     ['issuer', { endpoint: { kind: 'issuer', issuer: 'https://other.example.com' } }],
     ['endpoint of the same name', { endpoint: { kind: 'token-endpoint', tokenEndpoint: 'https://login.example.com' } }],
     ['client id', { clientId: 'other' }],
-    ['client secret', { clientSecret: new Redacted('other') }],
-    ['client authentication', { clientAuthentication: 'client_secret_post' }],
+    ['client secret', { clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted('other') } }],
+    [
+      'client authentication',
+      { clientAuthentication: { kind: 'client_secret_post', clientSecret: new Redacted('secret') } },
+    ],
     ['scopes', { scopes: ['payments:read', 'payments:write'] }],
     ['no scopes', { scopes: [] }],
     ['scopes that look alike when joined', { scopes: ['payments', 'read'] }],
@@ -69,7 +72,7 @@ describe('the fingerprint of a configuration', () => {
   const fingerprint = (change: Parameters<typeof configurationOf>[0] = {}): string =>
     fingerprintOf(KEY, configurationOf(change));
   const { callers } = configurationOf();
-  const orders = callers.get('orders') ?? { name: 'orders', grants: new Map(), admin: false };
+  const orders = callers.get('orders') ?? { name: 'orders', grants: new Map(), admin: false, clientIds: ['orders'] };
 
   it('is the same in whatever order callers and sources are written', () => {
     expect(fingerprint({ callers: new Map([...callers].reverse()) })).toBe(fingerprint());

@@ -1,6 +1,5 @@
-import type { CallerConfiguration, Configuration, SourceConfiguration, SourceGrant } from '@token-broker/configuration';
+import type { CallerConfiguration, QuotaLimit, SourceConfiguration, SourceGrant } from '@token-broker/configuration';
 import { partitionOf, slotOf, type TokenParameters } from '@token-broker/protocol';
-import { configurationFingerprint, recipeOf } from '../domain/recipe.js';
 import type { Provider } from './ports/provider.js';
 import type { SlotAddress } from './ports/store.js';
 
@@ -9,6 +8,12 @@ export interface Source {
   readonly configuration: SourceConfiguration;
   readonly provider: Provider;
   readonly recipe: string;
+  /** Fingerprint of the upstream identity that its calls count for: endpoint and client id. */
+  readonly upstream: string;
+  /** Fingerprint of what its client proves itself with. */
+  readonly credential: string;
+  /** Of the upstream identity: what any source of it states. */
+  readonly quota: readonly QuotaLimit[];
 }
 
 /** One loaded configuration of sources and callers. Replaced as a whole by a reload. */
@@ -78,43 +83,4 @@ export class Sources {
   ): SlotAddress {
     return { slot, partition: partitionOf(slot, this.#partitions), source: name, provider, recipe: source.recipe };
   }
-}
-
-/** Everything of a source that can change its tokens, in an order that never changes. */
-export function recipeOfSource(recipeKey: Uint8Array, source: SourceConfiguration): string {
-  return recipeOf(recipeKey, [
-    source.provider,
-    source.grant,
-    source.endpoint.kind === 'issuer'
-      ? ['issuer', source.endpoint.issuer]
-      : ['token-endpoint', source.endpoint.tokenEndpoint],
-    source.clientId,
-    source.clientSecret.reveal(),
-    source.clientAuthentication,
-    source.scopes,
-    source.audience ?? null,
-    source.resource ?? null,
-    [...source.parameters].sort(([a], [b]) => (a < b ? -1 : 1)),
-    source.ca ?? null,
-    source.allowInsecureHttp,
-    source.acceptNarrowerScope,
-  ]);
-}
-
-/** The fingerprint that replicas with the same sources and callers share. */
-export function fingerprintOf(recipeKey: Uint8Array, configuration: Configuration): string {
-  return configurationFingerprint(recipeKey, [
-    [...configuration.sources.values()].map((source) => [source.name, recipeOfSource(recipeKey, source)]).sort(byName),
-    [...configuration.callers.values()]
-      .map((caller) => [
-        caller.name,
-        caller.admin,
-        [...caller.grants].map(([name, grant]) => [name, grant.scopes, grant.audiences]).sort(byName),
-      ])
-      .sort(byName),
-  ]);
-}
-
-function byName(a: readonly unknown[], b: readonly unknown[]): number {
-  return String(a[0]) < String(b[0]) ? -1 : 1;
 }

@@ -18,6 +18,16 @@ export function configurationFingerprint(recipeKey: Uint8Array, ingredients: unk
   return keyedHash(recipeKey, 'token-broker.configuration.v1', JSON.stringify(ingredients));
 }
 
+/** The upstream identity that calls count for. Without secrets: a rotated one changes no budget. */
+export function upstreamOf(recipeKey: Uint8Array, ingredients: unknown): string {
+  return keyedHash(recipeKey, 'token-broker.upstream.v1', JSON.stringify(ingredients));
+}
+
+/** What a client proves itself with. */
+export function credentialOf(recipeKey: Uint8Array, ingredients: unknown): string {
+  return keyedHash(recipeKey, 'token-broker.credential.v1', JSON.stringify(ingredients));
+}
+
 function keyedHash(key: Uint8Array, purpose: string, text: string): string {
   return createHmac('sha256', key).update(`${purpose}\n`).update(text).digest().subarray(0, 16).toString('base64url');
 }

@@ -13,11 +13,17 @@ vi.mock('./oauth2/oauth2-provider.js', () => {
   return {
     createOAuth2Provider: ({ name }: OAuth2SourceConfiguration): Provider => {
       seen.source = name;
-      return { fetch: () => Promise.resolve(ok(issued)), close: () => Promise.resolve() };
+      return { ...idle, fetch: () => Promise.resolve(ok(issued)) };
     },
   };
 });
 
+const idle: Provider = {
+  fetch: () => Promise.reject(new Error('not asked for')),
+  revoke: () => Promise.resolve(ok('unsupported')),
+  readSubject: () => Promise.resolve(ok(undefined)),
+  close: () => Promise.resolve(),
+};
 const issued: IssuedToken = { accessToken: new Redacted('token'), tokenType: 'Bearer', lifeMs: 1 };
 const nothing = (): void => undefined;
 const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, audit: nothing };
@@ -51,7 +57,7 @@ it('closes the provider also while its code is being loaded', async () => {
   const provider = createLoadedProvider(() => loading);
   const close = vi.fn(() => Promise.resolve());
   const closed = provider.close();
-  load({ fetch: () => Promise.resolve(ok(issued)), close });
+  load({ ...idle, close });
   await closed;
   expect(close).toHaveBeenCalledOnce();
 });

@@ -1,6 +1,6 @@
-import { err, type Clock } from '@token-broker/foundation';
+import { err, type Clock, type Result } from '@token-broker/foundation';
 import type { SourceConfiguration } from '@token-broker/configuration';
-import type { Provider } from '../../app/ports/provider.js';
+import type { Provider, ProviderFailure } from '../../app/ports/provider.js';
 import type { Log } from '../../app/ports/telemetry.js';
 
 export interface ProviderPorts {
@@ -25,17 +25,22 @@ export function createLoadedProvider(load: () => Promise<Provider>): Provider {
   const loaded = load();
   // Told by the calls; without any, nobody misses it.
   loaded.catch(() => undefined);
+  const using = async <T>(
+    use: (provider: Provider) => Promise<Result<T, ProviderFailure>>,
+  ): Promise<Result<T, ProviderFailure>> => {
+    let provider: Provider;
+    try {
+      provider = await loaded;
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error);
+      return err({ code: 'IDP_UNAVAILABLE', message: "the provider's code could not be loaded", detail });
+    }
+    return use(provider);
+  };
   return {
-    async fetch(request) {
-      let provider: Provider;
-      try {
-        provider = await loaded;
-      } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error);
-        return err({ code: 'IDP_UNAVAILABLE', message: "the provider's code could not be loaded", detail });
-      }
-      return provider.fetch(request);
-    },
+    fetch: (request) => using((provider) => provider.fetch(request)),
+    revoke: (accessToken) => using((provider) => provider.revoke(accessToken)),
+    readSubject: (token) => using((provider) => provider.readSubject(token)),
     async close() {
       const [outcome] = await Promise.allSettled([loaded]);
       if (outcome.status === 'fulfilled') await outcome.value.close();

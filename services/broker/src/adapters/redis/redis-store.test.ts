@@ -267,6 +267,41 @@ describe.each([
     });
   });
 
+  describe('abandoning', () => {
+    it('frees the slot at once, with a later generation, and notes no failure', async () => {
+      const store = createStore();
+      const first = await go(store, 'a1');
+      await store.abandon(address, 'a1');
+      expect((await store.read(address, 0)).kind).toBe('miss');
+      expect((await go(store, 'a2')).generation).toBeGreaterThan(first.generation);
+    });
+
+    it('leaves the reservation of another alone, and a failure that was noted', async () => {
+      const store = createStore();
+      await go(store, 'a1');
+      await store.abandon(address, 'a2');
+      expect((await reserve(store, 'a3')).kind).toBe('busy');
+      await store.fail({
+        ...{ address, attempt: 'a1', code: 'IDP_DENIED', message: 'no', retryAfterMs: 5_000 },
+        ...{ backoffFirstMs: 1, backoffMaxMs: 1, uniform: 0 },
+      });
+      await store.abandon(address, 'a1');
+      expect((await reserve(store, 'a3')).kind).toBe('failed');
+    });
+  });
+
+  it('says whether a fetch takes the place of a token that died before its time', async () => {
+    const store = createStore();
+    const first = await go(store, 'a1');
+    expect(first.isRefetch).toBe(false);
+    await store.commit(commitOf(first, 'a1'));
+    const { floor } = await store.revoke({ kind: 'slot', slot: address.slot }, address.partition, 'r1');
+    const second = await go(store, 'a2', { floor });
+    expect([second.isRefetch, (await go(store, 'a2', { floor })).isRefetch]).toEqual([true, true]);
+    await store.commit(commitOf(second, 'a2'));
+    expect(await go(store, 'a3', { floor, want: second.generation })).toMatchObject({ isRefetch: false });
+  });
+
   describe('revoking', () => {
     it('kills the record and the flight in the air, and confirms while it stands', async () => {
       const store = createStore();

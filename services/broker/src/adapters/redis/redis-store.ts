@@ -84,7 +84,7 @@ export class RedisStore implements Store {
         return this.#hit(reply, address.partition);
       case 'go':
         this.#partitions.note(address.partition, asOf.epoch, reply.number(0));
-        return { kind: 'go', asOf, generation: reply.number(0) };
+        return { kind: 'go', asOf, generation: reply.number(0), isRefetch: reply.text(1) === '1' };
       case 'relock':
         return { kind: 'relock', asOf, floor: reply.number(0) };
       case 'busy':
@@ -152,6 +152,10 @@ export class RedisStore implements Store {
       String(request.uniform),
     ]);
     return reply.tag === 'gone' ? undefined : reply.number(0);
+  }
+
+  async abandon(address: SlotAddress, attempt: string): Promise<void> {
+    await this.#partitions.runOn(address, 'abandon', 0, [attempt]);
   }
 
   async reject(

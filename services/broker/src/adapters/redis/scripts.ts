@@ -10,6 +10,7 @@ const SCRIPTS = {
   reserve: { files: ['prelude', 'slot', 'reserve'], keys: 8 },
   commit: { files: ['prelude', 'slot', 'commit'], keys: 8 },
   fail: { files: ['prelude', 'slot', 'fail'], keys: 8 },
+  abandon: { files: ['prelude', 'slot', 'abandon'], keys: 8 },
   reject: { files: ['prelude', 'slot', 'reject'], keys: 9 },
   revoke: { files: ['prelude', 'revoke'], keys: 9 },
   confirm: { files: ['prelude', 'confirm'], keys: 4 },

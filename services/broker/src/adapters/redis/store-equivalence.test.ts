@@ -156,6 +156,7 @@ class Story {
           ...[
             'revoke',
             'fail',
+            'abandon',
             'reject',
             'reject',
             'policy',
@@ -264,7 +265,7 @@ class Story {
         if (reply.kind === 'busy') say(reply.remainingMs > 0 && reply.remainingMs <= LONG_MS);
         if (reply.kind === 'relock') heard.floor = reply.floor;
         if (reply.kind !== 'go') break;
-        say(this.#generation(to, reply.generation));
+        say(this.#generation(to, reply.generation), reply.isRefetch);
         this.#reservations.set(attempt, { generation: reply.generation, asOf: reply.asOf, to });
         break;
       }
@@ -324,6 +325,13 @@ class Story {
         );
         // What is left of a pause that was noted before: measured a moment later in one of the worlds.
         say(request.attempt, pauseMs === undefined ? 'too late' : Math.round(pauseMs / 4_096));
+        break;
+      }
+      case 'abandon': {
+        const attempt = this.#pick(ATTEMPTS);
+        const address = this.#reservations.get(attempt)?.to ?? to;
+        await this.#maybeTwice(() => store.abandon(address, attempt));
+        say(attempt);
         break;
       }
       case 'reject': {

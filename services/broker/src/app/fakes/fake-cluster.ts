@@ -118,8 +118,13 @@ const EMPTY = new Uint8Array();
 /** The configuration that every replica of a test starts with, with changes. */
 export function configurationOf(change: Partial<Configuration> = {}): Configuration {
   const callers: CallerConfiguration[] = [
-    { name: 'orders', grants: new Map([['payments-api', { scopes: [], audiences: [] }]]), admin: false },
-    { name: 'ops', grants: new Map([['*', { scopes: 'any', audiences: 'any' }]]), admin: true },
+    {
+      name: 'orders',
+      grants: new Map([['payments-api', { scopes: [], audiences: [] }]]),
+      admin: false,
+      clientIds: ['orders'],
+    },
+    { name: 'ops', grants: new Map([['*', { scopes: 'any', audiences: 'any' }]]), admin: true, clientIds: ['ops'] },
   ];
   return {
     namespace: 'test',
@@ -156,12 +161,11 @@ export function sourceOf(change: Partial<SourceConfiguration> = {}): SourceConfi
   return {
     name: 'payments-api',
     provider: 'oauth2',
-    grant: 'client_credentials',
+    grant: { kind: 'client_credentials' },
     endpoint: { kind: 'issuer', issuer: 'https://login.example.com' },
     allowInsecureHttp: false,
     clientId: 'payments',
-    clientSecret: new Redacted('secret'),
-    clientAuthentication: 'client_secret_basic',
+    clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted('secret') },
     scopes: ['payments:read'],
     parameters: new Map(),
     timeoutMs: 10_000,
@@ -170,6 +174,7 @@ export function sourceOf(change: Partial<SourceConfiguration> = {}): SourceConfi
     maxLifetimeMs: 31_536_000_000,
     acceptNarrowerScope: false,
     refresh: { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm: false },
+    quota: [],
     ...change,
   };
 }

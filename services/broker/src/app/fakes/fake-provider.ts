@@ -28,8 +28,9 @@ export class FakeIdentityProvider {
       fetch: (request) => this.#fetch(request),
       revoke: (token) => {
         this.takenBack.push(token.reveal());
-        return Promise.resolve(ok(undefined));
+        return Promise.resolve(ok('revoked' as const));
       },
+      readSubject: () => Promise.resolve(ok(undefined)),
       close: () => Promise.resolve(),
     };
   }

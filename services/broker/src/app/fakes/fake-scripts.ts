@@ -69,7 +69,10 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
   if (flight?.recipe === address.recipe && flight.untilMs > nowMs && !isMine && isOfNow) {
     return { kind: 'busy', asOf: script.asOf(), remainingMs: flight.untilMs - nowMs };
   }
-  if (isMine && flight.failed === undefined) return { kind: 'go', asOf: script.asOf(), generation: flight.generation };
+  const record = unexpired(slot, nowMs);
+  const isRefetch = record !== undefined && record.generation <= floor;
+  if (isMine && flight.failed === undefined)
+    return { kind: 'go', asOf: script.asOf(), generation: flight.generation, isRefetch };
 
   const failures = flight?.recipe === address.recipe ? flight.failures : 0;
   const generation = partition.nextGeneration(nowMs);
@@ -83,7 +86,7 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
     failed: undefined,
     forgottenAtMs: nowMs + callMs + 60_000,
   };
-  return { kind: 'go', asOf: script.asOf(), generation };
+  return { kind: 'go', asOf: script.asOf(), generation, isRefetch };
 }
 
 export function commit(script: Script, request: CommitRequest): CommitReply {
@@ -161,6 +164,13 @@ export function fail({ partition, nowMs }: Script, request: FailRequest): number
     forgottenAtMs: nowMs + pauseMs + backoffMaxMs,
   };
   return pauseMs;
+}
+
+export function abandon({ partition, nowMs }: Script, address: SlotAddress, attempt: string): void {
+  const slot = partition.slot(address.slot);
+  const flight = remembered(slot, nowMs);
+  if (flight?.attempt !== attempt || flight.failed !== undefined) return;
+  slot.flight = { ...flight, untilMs: 0 };
 }
 
 export function reject(

@@ -18,7 +18,7 @@ import {
   type Store,
 } from '../ports/store.js';
 import type { FakeRedis } from './fake-redis.js';
-import { commit, confirm, fail, list, read, reject, reserve, revoke, type Script } from './fake-scripts.js';
+import { abandon, commit, confirm, fail, list, read, reject, reserve, revoke, type Script } from './fake-scripts.js';
 
 /** What Redis runs. A simulation watches the scripts at work, or puts a broken one in the place of one. */
 export interface Scripts {
@@ -26,12 +26,13 @@ export interface Scripts {
   readonly reserve: typeof reserve;
   readonly commit: typeof commit;
   readonly fail: typeof fail;
+  readonly abandon: typeof abandon;
   readonly reject: typeof reject;
   readonly revoke: typeof revoke;
   readonly confirm: typeof confirm;
 }
 
-export const SCRIPTS: Scripts = { read, reserve, commit, fail, reject, revoke, confirm };
+export const SCRIPTS: Scripts = { read, reserve, commit, fail, abandon, reject, revoke, confirm };
 
 /** What happens to a command on its way to Redis, and to its reply: a `StoreError` that is thrown here ends it. */
 export interface Wire {
@@ -100,6 +101,12 @@ export class FakeStore implements Store {
 
   fail(request: FailRequest): Promise<number | undefined> {
     return this.#run('fail', request.address.partition, (script) => this.#scripts.fail(script, request));
+  }
+
+  abandon(address: SlotAddress, attempt: string): Promise<void> {
+    return this.#run('abandon', address.partition, (script) => {
+      this.#scripts.abandon(script, address, attempt);
+    });
   }
 
   reject(address: SlotAddress, epoch: number, generation: number, minIntervalMs: number): ReturnType<Store['reject']> {

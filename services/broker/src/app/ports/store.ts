@@ -69,7 +69,13 @@ export interface ReserveRequest {
 
 export type ReserveReply =
   | Hit
-  | { readonly kind: 'go'; readonly asOf: AsOf; readonly generation: number }
+  | {
+      readonly kind: 'go';
+      readonly asOf: AsOf;
+      readonly generation: number;
+      /** It takes the place of a token that was revoked, or refused by a resource server, before its time. */
+      readonly isRefetch: boolean;
+    }
   /** The floor has moved: the lock's name is of the past. */
   | { readonly kind: 'relock'; readonly asOf: AsOf; readonly floor: number }
   /** Another call is in the air for at most `remainingMs`. */
@@ -190,6 +196,8 @@ export interface Store {
    * longer the one that counts: another replica has taken over, or the slot was revoked.
    */
   fail(request: FailRequest): Promise<number | undefined>;
+  /** Ends the reservation as if it had not been made, if the attempt is still the one that counts. */
+  abandon(address: SlotAddress, attempt: string): Promise<void>;
   /** Kills one generation if it is the current one. */
   reject(
     address: SlotAddress,

@@ -6,7 +6,7 @@ import { createDetail } from './detail.js';
 const SECRET = 's:e%c+r&t/"<x>-canary-7Q';
 
 function detailOf(text: string): string {
-  return createDetail('pay ments', new Redacted(SECRET))(text);
+  return createDetail('pay ments', [new Redacted(SECRET)])(text);
 }
 
 /** RFC 6749, appendix B, as the OAuth library writes it. */
@@ -54,7 +54,7 @@ describe('createDetail', () => {
       .map((text) => Buffer.from(text).toString());
     fc.assert(
       fc.property(secrets, (secret) => {
-        const detail = createDetail('pay ments', new Redacted(secret));
+        const detail = createDetail('pay ments', [new Redacted(secret)]);
         for (const [name, spelling] of Object.entries(spellings(secret))) {
           if (detail(`( ${spelling} )`).includes(spelling)) throw new Error(name);
         }

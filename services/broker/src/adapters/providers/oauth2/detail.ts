@@ -24,21 +24,26 @@ const JWT = /\beyJ[A-Za-z0-9_.~+/=-]*/g;
 const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
 
 /**
- * Makes a text of the identity provider fit for the log: at most 300 characters on one line, without the client's secret
+ * Makes a text of the identity provider fit for the log: at most 300 characters on one line, without the source's secrets
  * in any usual spelling, and without anything that looks like a token.
  */
-export function createDetail(clientId: string, clientSecret: Redacted): (text: string) => string {
-  // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
-  const secret = Buffer.from(clientSecret.reveal()).toString();
-  const spelled = [...spellings(secret), `${formEncoded(clientId)}:${formEncoded(secret)}`, `${clientId}:${secret}`]
+export function createDetail(clientId: string, secrets: readonly Redacted[]): (text: string) => string {
+  const spelled = secrets
+    // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
+    .map((secret) => Buffer.from(secret.reveal()).toString())
+    .flatMap((secret) => [
+      ...spellings(secret),
+      `${formEncoded(clientId)}:${formEncoded(secret)}`,
+      `${clientId}:${secret}`,
+    ])
     .flatMap((spelling) => [spelling, ...base64Cores(spelling)])
     .flatMap((spelling) => [spelling, encodeURI(spelling), encodeURIComponent(spelling)]);
   // The longest first: a spelling that begins another must not leave the rest of it behind.
   const known = [...new Set(spelled)].filter((spelling) => spelling !== '').sort((a, b) => b.length - a.length);
   const longest = known[0]?.length ?? 0;
   const literals = known.map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
-  // Without regard to case, for the digits of percent-encodings.
-  const secretSpelling = new RegExp(literals.join('|'), 'gi');
+  // Without regard to case, for the digits of percent-encodings. Nothing at all, where there is no secret.
+  const secretSpelling = new RegExp(literals.join('|') || '(?!)', 'gi');
   return (text) => {
     let clean = text
       .slice(0, WINDOW_CHARACTERS)

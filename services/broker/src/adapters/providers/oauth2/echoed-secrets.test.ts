@@ -39,7 +39,7 @@ function tokenWith(more: Record<string, unknown>) {
 
 async function failureTexts(
   secret: string,
-  clientAuthentication: OAuth2SourceConfiguration['clientAuthentication'],
+  kind: 'client_secret_basic' | 'client_secret_post',
   echo: Echo,
 ): Promise<{ readonly told: string; readonly sent: readonly string[] }> {
   const sent: string[] = [];
@@ -56,12 +56,11 @@ async function failureTexts(
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',
-    grant: 'client_credentials',
+    grant: { kind: 'client_credentials' },
     endpoint: { kind: 'token-endpoint', tokenEndpoint: idp.tokenEndpoint },
     allowInsecureHttp: true,
     clientId: 'payments',
-    clientSecret: new Redacted(secret),
-    clientAuthentication,
+    clientAuthentication: { kind, clientSecret: new Redacted(secret) },
     scopes: ['read'],
     parameters: new Map(),
     timeoutMs: 5_000,
@@ -70,6 +69,7 @@ async function failureTexts(
     maxLifetimeMs: 86_400_000,
     acceptNarrowerScope: true,
     refresh: { ahead: { kind: 'off' }, keepWarm: false },
+    quota: [],
   };
   const log: Log = { debug: note, info: note, warn: note, error: note, audit: note };
   const provider = createOAuth2Provider(source, { clock: new VirtualClock(), log });

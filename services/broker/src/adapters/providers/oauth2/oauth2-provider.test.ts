@@ -33,12 +33,11 @@ function sourceOf(idp: IdentityProvider, settings: Partial<OAuth2SourceConfigura
   return {
     name: 'payments-api',
     provider: 'oauth2',
-    grant: 'client_credentials',
+    grant: { kind: 'client_credentials' },
     endpoint: { kind: 'issuer', issuer: idp.issuer },
     allowInsecureHttp: true,
     clientId: BASIC.clientId,
-    clientSecret: new Redacted(BASIC.clientSecret),
-    clientAuthentication: 'client_secret_basic',
+    clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted(BASIC.clientSecret) },
     scopes: ['read', 'write'],
     parameters: new Map(),
     timeoutMs: 5_000,
@@ -47,6 +46,7 @@ function sourceOf(idp: IdentityProvider, settings: Partial<OAuth2SourceConfigura
     maxLifetimeMs: 365 * 86_400_000,
     acceptNarrowerScope: false,
     refresh: { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm: false },
+    quota: [],
     ...settings,
   };
 }
@@ -76,7 +76,7 @@ describe('the provider of OAuth 2.0 tokens, at a real identity provider', () => 
     const source = sourceOf(idp, {
       endpoint: { kind: 'token-endpoint', tokenEndpoint: idp.tokenEndpoint },
       clientId: POST.clientId,
-      clientAuthentication: 'client_secret_post',
+      clientAuthentication: { kind: 'client_secret_post', clientSecret: new Redacted(POST.clientSecret) },
     });
     expect(await providerOf(source).fetch({ scopes: [] })).toMatchObject({ ok: true, value: { lifeMs: 3_600_000 } });
     const [request] = idp.requests();
@@ -112,7 +112,9 @@ describe('the provider of OAuth 2.0 tokens, at a real identity provider', () => 
 
   it('is denied with a wrong secret, after one request', async () => {
     const idp = await startIdp();
-    const provider = providerOf(sourceOf(idp, { clientSecret: new Redacted('wrong') }));
+    const provider = providerOf(
+      sourceOf(idp, { clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted('wrong') } }),
+    );
     expect(await provider.fetch({ scopes: [] })).toMatchObject({
       ok: false,
       error: { code: 'IDP_DENIED', message: 'the identity provider refused: invalid_client' },

@@ -1,7 +1,7 @@
-import { err, type Clock, type Result } from '@token-broker/foundation';
-import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
+import { err, ok, type Clock, type Result } from '@token-broker/foundation';
+import { secretsOf, type ClientAuthentication, type OAuth2SourceConfiguration } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
-import type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from '../../../app/ports/provider.js';
+import type { IssuedToken, Provider, ProviderFailure, ProviderRequest, Subject } from '../../../app/ports/provider.js';
 import type { Log } from '../../../app/ports/telemetry.js';
 import { createDetail } from './detail.js';
 import { Exchanges, type HttpFetch } from './exchange.js';
@@ -41,7 +41,7 @@ class OAuth2Provider implements Provider {
       fetch === undefined ? openHttpPool(source.ca, source.timeoutMs) : { fetch, close: () => Promise.resolve() };
     this.#fetch = http.fetch;
     this.#closeHttp = () => http.close();
-    this.#detail = createDetail(source.clientId, source.clientSecret);
+    this.#detail = createDetail(source.clientId, secretsOf(source));
     this.#metadata = new ServerMetadataReader(source, { clock, fetch: http.fetch, detail: this.#detail });
   }
 
@@ -59,6 +59,14 @@ class OAuth2Provider implements Provider {
     } finally {
       exchanges.close();
     }
+  }
+
+  revoke(): Promise<Result<'revoked' | 'unsupported', ProviderFailure>> {
+    return Promise.resolve(ok('unsupported'));
+  }
+
+  readSubject(): Promise<Result<Subject | undefined, ProviderFailure>> {
+    return Promise.resolve(ok(undefined));
   }
 
   async close(): Promise<void> {
@@ -105,12 +113,8 @@ class OAuth2Provider implements Provider {
 
   /** One for each call, since it carries the call's own requests. */
   #configure(server: oauth.ServerMetadata, exchanges: Exchanges): oauth.Configuration {
-    const { clientId, clientSecret, clientAuthentication, allowInsecureHttp } = this.#source;
-    const authenticate = {
-      client_secret_basic: oauth.ClientSecretBasic,
-      client_secret_post: oauth.ClientSecretPost,
-    }[clientAuthentication];
-    const configuration = new oauth.Configuration(server, clientId, undefined, authenticate(clientSecret.reveal()));
+    const { clientId, clientAuthentication, allowInsecureHttp } = this.#source;
+    const configuration = new oauth.Configuration(server, clientId, undefined, authenticationOf(clientAuthentication));
     configuration[oauth.customFetch] = libraryFetch(exchanges);
     configuration.timeout = 0;
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated so that it stands out; the configuration allows it
@@ -126,5 +130,16 @@ class OAuth2Provider implements Provider {
     if (this.#warned.has(what)) return;
     this.#warned.add(what);
     this.#log.warn('idp: an odd reply was taken', { source: this.#source.name, what });
+  }
+}
+
+function authenticationOf(authentication: ClientAuthentication): oauth.ClientAuth {
+  switch (authentication.kind) {
+    case 'client_secret_basic':
+      return oauth.ClientSecretBasic(authentication.clientSecret.reveal());
+    case 'client_secret_post':
+      return oauth.ClientSecretPost(authentication.clientSecret.reveal());
+    default:
+      throw new Error(`the client authentication ${authentication.kind} is not implemented`);
   }
 }

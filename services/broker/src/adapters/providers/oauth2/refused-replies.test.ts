@@ -48,12 +48,11 @@ async function startBed(script: Script, settings: Partial<OAuth2SourceConfigurat
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',
-    grant: 'client_credentials',
+    grant: { kind: 'client_credentials' },
     endpoint: { kind: 'token-endpoint', tokenEndpoint: idp.tokenEndpoint },
     allowInsecureHttp: true,
     clientId: 'payments',
-    clientSecret: new Redacted(SECRET),
-    clientAuthentication: 'client_secret_basic',
+    clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted(SECRET) },
     scopes: [],
     parameters: new Map(),
     timeoutMs: 5_000,
@@ -62,6 +61,7 @@ async function startBed(script: Script, settings: Partial<OAuth2SourceConfigurat
     maxLifetimeMs: 365 * 86_400_000,
     acceptNarrowerScope: false,
     refresh: { ahead: { kind: 'off' }, keepWarm: false },
+    quota: [],
     ...settings,
   };
   const provider = createOAuth2Provider(source, { clock, log });

@@ -35,12 +35,11 @@ function providerOf(settings: Partial<OAuth2SourceConfiguration>, clock: Clock, 
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',
-    grant: 'client_credentials',
+    grant: { kind: 'client_credentials' },
     endpoint: { kind: 'token-endpoint', tokenEndpoint: 'http://127.0.0.1:1/token' },
     allowInsecureHttp: true,
     clientId: 'payments',
-    clientSecret: new Redacted('a secret of this test'),
-    clientAuthentication: 'client_secret_basic',
+    clientAuthentication: { kind: 'client_secret_basic', clientSecret: new Redacted('a secret of this test') },
     scopes: [],
     parameters: new Map(),
     timeoutMs: TIMEOUT_MS,
@@ -49,6 +48,7 @@ function providerOf(settings: Partial<OAuth2SourceConfiguration>, clock: Clock, 
     maxLifetimeMs: 365 * 86_400_000,
     acceptNarrowerScope: false,
     refresh: { ahead: { kind: 'off' }, keepWarm: false },
+    quota: [],
     ...settings,
   };
   const provider = createOAuth2Provider(source, { clock, log: silent, ...(fetch === undefined ? {} : { fetch }) });
@@ -120,7 +120,11 @@ describe('a connection that fails', () => {
     const clients = [{ clientId: 'payments', clientSecret: 'a-secret' }];
     const idp = await startIdentityProvider({ clients, tls: { cert, key } });
     cleanups.push(() => idp.stop());
-    const settings = { ...of(idp.issuer), allowInsecureHttp: false, clientSecret: new Redacted('a-secret') };
+    const settings = {
+      ...of(idp.issuer),
+      allowInsecureHttp: false,
+      clientAuthentication: { kind: 'client_secret_basic' as const, clientSecret: new Redacted('a-secret') },
+    };
     const untrusting = await providerOf(settings, createSystemClock()).fetch(ANY);
     expect(untrusting).toMatchObject({ ok: false, error: { code: 'IDP_UNAVAILABLE' } });
     expect(!untrusting.ok && untrusting.error.detail).toContain('self-signed certificate');

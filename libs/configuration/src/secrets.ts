@@ -1,0 +1,26 @@
+import type { Redacted } from '@token-broker/foundation';
+import type { ClientAuthentication, SourceConfiguration } from './configuration.js';
+
+/** Every secret that a source's configuration holds: what must be in no log line, whoever repeats it. */
+export function secretsOf(source: SourceConfiguration): readonly Redacted[] {
+  const { grant, proxy, clientAuthentication } = source;
+  return [
+    ...authenticationSecrets(clientAuthentication),
+    ...(grant.kind === 'jwt_bearer' && grant.assertion.from === 'key' ? [grant.assertion.key.privateKey] : []),
+    ...(proxy === undefined ? [] : [proxy]),
+  ];
+}
+
+function authenticationSecrets(authentication: ClientAuthentication): readonly Redacted[] {
+  switch (authentication.kind) {
+    case 'client_secret_basic':
+    case 'client_secret_post':
+      return [authentication.clientSecret];
+    case 'private_key_jwt':
+      return [authentication.key.privateKey];
+    case 'tls_client_auth':
+      return [authentication.key];
+    case 'none':
+      return [];
+  }
+}
