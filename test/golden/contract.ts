@@ -9,6 +9,8 @@ export const PARTS: readonly string[] = [
   'change',
   'timing',
   'channel',
+  'refresh-token-status',
+  'budget-status',
   'get-reply',
   'sync-reply-or-failure',
 ];
@@ -72,6 +74,20 @@ export interface SlotVector {
 
 export function slotVectors(): SlotVector[] {
   return parse('vectors/slots.json') as SlotVector[];
+}
+
+export interface SubjectVector {
+  readonly what: string;
+  readonly subjectToken: string;
+  readonly actorToken?: string;
+  readonly subjectHash: string;
+  readonly source: string;
+  /** Of the source and this subject, with nothing else asked. */
+  readonly slot: string;
+}
+
+export function subjectVectors(): SubjectVector[] {
+  return parse('vectors/subject-hashes.json') as SubjectVector[];
 }
 
 export interface PushVector {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { formatProblems, natsPermissions, parseConfiguration } from '@token-broker/configuration';
 import { decode, ERRORS, LIMITS } from '@token-broker/protocol';
 import { describe, expect, it } from 'vitest';
-import { fieldsOf, schemas, slotVectors } from './contract.js';
+import { fieldsOf, schemas, slotVectors, subjectVectors } from './contract.js';
 
 /** `docs/protocol.md` is the contract for clients in other languages: what it says has to be what the code does. */
 const page = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
@@ -56,6 +56,15 @@ describe('docs/protocol.md', () => {
       parameters: { scopes: ['payments:read', 'payments:export'], audience: 'https://payments.example.com' },
     });
     expect(written.slice(1)).toEqual([vector?.slot, String(vector?.partitionOf16)]);
+  });
+
+  it('names subjects as the code does', () => {
+    const written = rows(marked('subject hashes')).map((cells) => cells.map(bare));
+    const expected = subjectVectors()
+      .filter(({ subjectToken }) => subjectToken.length > 4)
+      .map(({ subjectToken, actorToken, subjectHash }) => [subjectToken, actorToken ?? '', subjectHash]);
+    expect(expected).toHaveLength(3);
+    expect(written).toEqual(expected);
   });
 
   it('has a table of fields for every message with fields of its own', () => {

@@ -8,10 +8,11 @@ import {
   partitionOf,
   pushAdditionalData,
   slotOf,
+  subjectHashOf,
   syncReplyOrFailureSchema,
 } from '@token-broker/protocol';
 import { describe, expect, it } from 'vitest';
-import { goldenFiles, messages, PARTS, pushVector, schemas, slotVectors } from './contract.js';
+import { goldenFiles, messages, PARTS, pushVector, schemas, slotVectors, subjectVectors } from './contract.js';
 
 const files = goldenFiles();
 
@@ -58,6 +59,25 @@ describe('golden slots', () => {
     const digest = createHash('sha256').update(canonical, 'utf8').digest();
     expect(digest.subarray(0, 16).toString('base64url')).toBe(slot);
     expect(digest.readUInt32BE(0) % 16).toBe(partitionOf16);
+  });
+});
+
+describe('golden subjects', () => {
+  it.each(subjectVectors())('$what', ({ subjectToken, actorToken, subjectHash, source, slot }) => {
+    expect(subjectHashOf(subjectToken, actorToken)).toBe(subjectHash);
+    expect(slotOf(source, { subjectHash })).toBe(slot);
+    // The same by hand, as a client in another language does it.
+    const text = [subjectToken, ...(actorToken === undefined ? [] : [actorToken])].join('\n');
+    expect(createHash('sha256').update(text, 'utf8').digest('base64url')).toBe(subjectHash);
+  });
+
+  it('are slots of their own each', () => {
+    expect(new Set(subjectVectors().map(({ slot }) => slot)).size).toBe(subjectVectors().length);
+  });
+
+  it('keep the slot that a subject without an actor has had from the beginning', () => {
+    const former = slotVectors().find(({ what }) => what === 'a subject');
+    expect(subjectVectors()[0]?.slot).toBe(former?.slot);
   });
 });
 

@@ -5,7 +5,7 @@ import { decode, encode } from './decoding.js';
 import { LIMITS } from './limits.js';
 import { invalidationSchema } from './messages/events.js';
 import { getRequestSchema, rejectedRequestSchema, tokenReplySchema } from './messages/get.js';
-import { revokeRequestSchema } from './messages/admin.js';
+import { revokeRequestSchema, setRefreshTokenRequestSchema, statusReplySchema } from './messages/admin.js';
 import { syncRequestSchema } from './messages/sync.js';
 
 /** The reason why a body is refused; '' when it is taken. */
@@ -168,6 +168,22 @@ describe('a request for a token', () => {
     for (const value of values) expect(refusal({ [field]: value })).toMatch(new RegExp(`^${field}`));
   });
 
+  it.each([
+    ['get', getRequestSchema, {}],
+    ['rejected', rejectedRequestSchema, { epoch: 1, generation: 1 }],
+  ])('takes an actor beside a subject only: %s', (_verb, schema, body) => {
+    expect(refusal({ ...body, subjectToken: 'x' }, schema)).toBe('');
+    expect(refusal({ ...body, subjectToken: 'x', actorToken: 'y' }, schema)).toBe('');
+    expect(refusal({ ...body, actorToken: 'y' }, schema)).toBe('actorToken: needs a subjectToken beside it');
+  });
+
+  it('holds an actor token to the rule of subject tokens, and both of them fit into one request', () => {
+    for (const actorToken of ['', 'a b', 'a\n', 'x'.repeat(LIMITS.subjectTokenCharacters + 1), 'é'])
+      expect(refusal({ subjectToken: 'x', actorToken })).toMatch(/^actorToken: /);
+    const longest = 'x'.repeat(LIMITS.subjectTokenCharacters);
+    expect(refusal({ subjectToken: longest, actorToken: longest })).toBe('');
+  });
+
   it('takes a deadline that is past: it is answered as one', () => {
     expect(refusal({ deadlineMs: 0 })).toBe('');
     expect(refusal({ deadlineMs: -5 })).toBe('');
@@ -198,6 +214,52 @@ describe('an order to revoke', () => {
 
   it('needs a selector', () => {
     expect(refusal({ wait: true }, revokeRequestSchema)).toMatch(/^selector: /);
+  });
+});
+
+describe('an order to put a refresh token there', () => {
+  const order = { source: 'mailbox', refreshToken: '1//0gDx-4_kP2~r.a/b+c=' };
+
+  it('names a source and a token', () => {
+    expect(refusal(order, setRefreshTokenRequestSchema)).toBe('');
+    expect(refusal({ ...order, source: '*' }, setRefreshTokenRequestSchema)).toMatch(/^source: /);
+    expect(refusal({ ...order, more: 1 }, setRefreshTokenRequestSchema)).toBe('unknown field "more"');
+  });
+
+  it.each(['', 'canary\n', 'canary canary', 'canaré', 'canary'.repeat(LIMITS.subjectTokenCharacters), 5])(
+    'refuses what is no token without repeating it',
+    (refreshToken) => {
+      const why = refusal({ ...order, refreshToken }, setRefreshTokenRequestSchema);
+      expect(why).toMatch(/^refreshToken: |bytes; the limit/);
+      expect(why).not.toContain('canar');
+    },
+  );
+});
+
+describe('a page of status', () => {
+  const source = { name: 's', provider: 'oauth2', heldSlots: 0, idpCalls: 0, idpErrors: 0, callsSaved: 0 };
+  const page = {
+    v: 1,
+    broker: 'b',
+    version: '1',
+    uptimeMs: 0,
+    ready: true,
+    nats: { connected: true },
+    redis: { available: true, leaseAgeMs: null },
+    brokers: [],
+    partitions: [],
+    nearCaches: [],
+  };
+  const budget = { limits: [], pausedMs: 0, breaker: 'closed', credentialPausedMs: 0, open: 0 };
+  const refreshToken = { state: 'ready', sequence: 1, changedAtMs: 1 };
+
+  it.each([
+    ['an older broker, which tells no more', source, source],
+    ['this one', { ...source, budget, refreshToken }, { ...source, budget, refreshToken }],
+    ['a newer one', { ...source, budget: { ...budget, more: 1 }, more: 1 }, { ...source, budget }],
+  ])('is read from %s', (_whose, sent, read) => {
+    const decoded = decode(statusReplySchema, encode({ ...page, sources: [sent] }), LIMITS.replyBytes);
+    expect(decoded).toEqual({ ok: true, value: { ...page, sources: [read] } });
   });
 });
 

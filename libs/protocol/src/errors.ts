@@ -33,8 +33,16 @@ export const ERRORS = {
     httpStatus: 502,
     remedy: "The identity provider's reply breaks the protocol; the broker's log says how.",
   },
-  QUOTA_EXHAUSTED: { retryable: true, httpStatus: 429, remedy: 'Try again after `retryAfterMs`, or raise the quota.' },
-  REAUTH_REQUIRED: { retryable: false, httpStatus: 409, remedy: 'An operator must authorise the source again.' },
+  QUOTA_EXHAUSTED: {
+    retryable: true,
+    httpStatus: 429,
+    remedy: "Try again after `retryAfterMs`; `tokenctl status` shows the budget, the source's `quota` sets it.",
+  },
+  REAUTH_REQUIRED: {
+    retryable: false,
+    httpStatus: 409,
+    remedy: 'An operator must authorise the source again and run `tokenctl refresh-token set SOURCE`.',
+  },
   STORE_UNAVAILABLE: {
     retryable: true,
     httpStatus: 503,

@@ -18,6 +18,13 @@ export const scopeToken = z
   .max(LIMITS.parameterCharacters, `must have at most ${String(LIMITS.parameterCharacters)} characters`)
   .regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'is not a scope (RFC 6749 §3.3)');
 
+/** A token that somebody gives: visible ASCII, so that a newline can stand between two of them. */
+export const givenToken = z
+  .string()
+  .min(1, 'is empty')
+  .max(LIMITS.subjectTokenCharacters, `must have at most ${String(LIMITS.subjectTokenCharacters)} characters`)
+  .regex(/^[\x21-\x7e]+$/, 'is not a token: it holds other characters than visible ASCII');
+
 /** An audience or a resource: printable, compared exactly. */
 export const parameter = z
   .string()

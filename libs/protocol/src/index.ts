@@ -15,7 +15,7 @@ export * from './messages/admin.js';
 export * from './messages/events.js';
 export * from './messages/get.js';
 export * from './messages/sync.js';
-export { normaliseScopes, partitionOf, slotOf, type TokenParameters } from './slot.js';
+export { normaliseScopes, partitionOf, slotOf, subjectHashOf, type TokenParameters } from './slot.js';
 export {
   createSubjects,
   DEFAULT_SUBJECT_PREFIX,

@@ -10,7 +10,7 @@ export const LIMITS = {
   parameterCharacters: 256,
   /** Scopes in one request. */
   scopes: 64,
-  /** Characters of a subject token. */
+  /** Characters of a subject token, an actor token, a refresh token. */
   subjectTokenCharacters: 16 * 1024,
   /** Changes in one invalidation message. */
   changesPerInvalidation: 500,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSlot } from './identifiers.js';
-import { normaliseScopes, partitionOf, slotOf } from './slot.js';
+import { normaliseScopes, partitionOf, slotOf, subjectHashOf } from './slot.js';
 
 const scope = fc.string({ unit: fc.constantFrom('a', 'b', 'c', ':', '/', '.'), minLength: 1, maxLength: 4 });
 const scopes = fc.array(scope, { minLength: 1, maxLength: 5 });
@@ -69,6 +69,29 @@ describe('slotOf', () => {
     const slot = slotOf('payments-api', { scopes: ['b', 'a'], audience: 'https://é' });
     expect(slot).toBe(digest.subarray(0, 16).toString('base64url'));
     expect(isSlot(slot)).toBe(true);
+  });
+});
+
+describe('subjectHashOf', () => {
+  const token = fc.string({ unit: fc.constantFrom('a', 'b', '.', '-'), minLength: 1, maxLength: 5 });
+
+  it('is the SHA-256 of a subject token alone, as it has been before there were actors', () => {
+    expect(subjectHashOf('test')).toBe(createHash('sha256').update('test').digest('base64url'));
+  });
+
+  it('is shared by two pairs exactly when both tokens are the same', () => {
+    const pair = fc.tuple(token, fc.option(token, { nil: undefined }));
+    fc.assert(
+      fc.property(pair, pair, (one, other) => {
+        const isSame = one[0] === other[0] && one[1] === other[1];
+        expect(subjectHashOf(...one) === subjectHashOf(...other)).toBe(isSame);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('holds nothing of the tokens', () => {
+    expect(subjectHashOf('canary-subject', 'canary-actor')).toMatch(/^(?!.*canary)[A-Za-z0-9_-]{43}$/);
   });
 });
 

@@ -8,7 +8,7 @@ export interface TokenParameters {
   readonly audience?: string;
   /** Compared exactly (RFC 8707). Absent: the source's own. */
   readonly resource?: string;
-  /** SHA-256 of the subject token in base64url, where the source takes one (RFC 8693). */
+  /** {@link subjectHashOf} the tokens of the subject, where the source takes one (RFC 8693, RFC 7523). */
   readonly subjectHash?: string;
 }
 
@@ -26,6 +26,15 @@ export function slotOf(source: string, parameters: TokenParameters = {}): string
     parameters.subjectHash ?? null,
   ]);
   return createHash('sha256').update(canonical).digest().subarray(0, 16).toString('base64url');
+}
+
+/**
+ * Names a subject in a slot without telling its token: SHA-256 in base64url, of the subject token, or of both tokens with a
+ * newline between them, which neither can hold. So two pairs never share a text, and an actor makes a slot of its own.
+ */
+export function subjectHashOf(subjectToken: string, actorToken?: string): string {
+  const text = actorToken === undefined ? subjectToken : `${subjectToken}\n${actorToken}`;
+  return createHash('sha256').update(text).digest('base64url');
 }
 
 /** Sorted by code unit, without duplicates (RFC 6749 §3.3: the order of scopes has no meaning). */

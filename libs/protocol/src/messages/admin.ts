@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
+import { givenToken, identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
 import { LIMITS } from '../limits.js';
 
 /** What a revocation hits: exactly one of the three. */
@@ -18,6 +18,8 @@ export const revokeRequestSchema = z.strictObject({
   /** Waits until every connected near cache has confirmed, at most `timeoutMs`. */
   wait: z.boolean().optional(),
   timeoutMs: milliseconds.max(LIMITS.deadlineMs).optional(),
+  /** Also takes the tokens back at the identity provider, where it has a way to (RFC 7009). */
+  atProvider: z.boolean().optional(),
   reason: z.string().max(500).optional(),
 });
 export type RevokeRequest = z.output<typeof revokeRequestSchema>;
@@ -45,6 +47,16 @@ export const revokeReplySchema = z.object({
       expected: ordinal,
       confirmed: z.array(nearCacheSchema.extend({ afterMs: z.number().min(0) })),
       stragglers: z.array(nearCacheSchema),
+    })
+    .optional(),
+  /** With `atProvider`: tokens that were to be taken back at the identity provider; the sum of the other three. */
+  provider: z
+    .object({
+      asked: ordinal,
+      revoked: ordinal,
+      /** The identity provider has no way to. Like those that failed: good until they expire for whoever has one. */
+      unsupported: ordinal,
+      failed: ordinal,
     })
     .optional(),
   tookMs: z.number().min(0),
@@ -78,6 +90,44 @@ export type ListReply = z.output<typeof listReplySchema>;
 /** Body of `status` and `reload`. */
 export const emptyRequestSchema = z.strictObject({ v: version.optional() });
 
+/** Where the line of refresh tokens of one source stands, where its grant spends them. */
+export const refreshTokenStatusSchema = z.object({
+  /** `missing`: never seeded. `exhausted`: the identity provider refuses it. Both need an operator. */
+  state: z.enum(['missing', 'ready', 'spending', 'exhausted']),
+  /** How often it has rotated since an operator put one there. */
+  sequence: ordinal,
+  /** Redis time of the seed or the latest rotation; 0: never. */
+  changedAtMs: milliseconds,
+});
+export type RefreshTokenStatus = z.output<typeof refreshTokenStatusSchema>;
+
+/** Where the budget of one source's upstream identity stands, in the whole cluster. */
+export const budgetStatusSchema = z.object({
+  limits: z.array(
+    z.object({
+      /** Calls in each window, the reserve included. */
+      limit: ordinal,
+      /** A duration, `day` or `month`. */
+      window: z.string(),
+      /** Calls that count now, of `limit - reserve`. */
+      used: ordinal,
+      /** What is kept for refetching after a revocation. */
+      reserve: ordinal,
+      /** Calls that count now, of `reserve`. */
+      reserveUsed: ordinal,
+    }),
+  ),
+  /** How long the identity provider wants no calls, from now; 0: it takes them. */
+  pausedMs: milliseconds,
+  /** `open`: it fails, and no calls are made. `half-open`: one call at a time finds out whether it still does. */
+  breaker: z.enum(['closed', 'open', 'half-open']),
+  /** How long this source's credential is not tried, since it was refused; 0: it is good. */
+  credentialPausedMs: milliseconds,
+  /** Calls under way. */
+  open: ordinal,
+});
+export type BudgetStatus = z.output<typeof budgetStatusSchema>;
+
 export const statusReplySchema = z.object({
   v: version,
   broker: identifier,
@@ -96,6 +146,10 @@ export const statusReplySchema = z.object({
       idpCalls: ordinal,
       idpErrors: ordinal,
       callsSaved: ordinal,
+      /** Absent: the source spends none, or the journal could not be read. */
+      refreshToken: refreshTokenStatusSchema.optional(),
+      /** Absent: it could not be read. */
+      budget: budgetStatusSchema.optional(),
     }),
   ),
   nearCaches: z.array(nearCacheSchema.extend({ seenMs: milliseconds })),
@@ -109,3 +163,24 @@ export const reloadReplySchema = z.object({
   problems: z.array(z.string()),
 });
 export type ReloadReply = z.output<typeof reloadReplySchema>;
+
+/** Body of `refresh-token`: an operator puts a refresh token there, the first one or in place of one that is refused. */
+export const setRefreshTokenRequestSchema = z.strictObject({
+  v: version.optional(),
+  source: identifier,
+  refreshToken: givenToken,
+});
+export type SetRefreshTokenRequest = z.output<typeof setRefreshTokenRequestSchema>;
+
+/** Reply to `refresh-token`: it is in the journal. One that was spent before is answered `BAD_REQUEST`. */
+export const setRefreshTokenReplySchema = z.object({
+  v: version,
+  source: identifier,
+  /** How often it has rotated: 0, a family begins. */
+  sequence: ordinal,
+  /** Replicas of Redis that have confirmed the write. */
+  replicas: ordinal,
+  /** There was one before, which is never used again. */
+  replaced: z.boolean(),
+});
+export type SetRefreshTokenReply = z.output<typeof setRefreshTokenReplySchema>;

@@ -1,7 +1,17 @@
 import { z } from 'zod';
 import { timingSchema } from './events.js';
 import { failureSchema } from './failure.js';
-import { identifier, milliseconds, ordinal, parameter, partition, scopeToken, slot, version } from '../fields.js';
+import {
+  givenToken,
+  identifier,
+  milliseconds,
+  ordinal,
+  parameter,
+  partition,
+  scopeToken,
+  slot,
+  version,
+} from '../fields.js';
 import { LIMITS } from '../limits.js';
 
 const scopes = z.union(
@@ -21,29 +31,36 @@ export const tokenParameterFields = {
   scope: scopes.optional(),
   audience: parameter.optional(),
   resource: parameter.optional(),
-  subjectToken: z
-    .string()
-    .min(1)
-    .max(LIMITS.subjectTokenCharacters)
-    .regex(/^[\x21-\x7e]+$/, 'is not a token')
-    .optional(),
+  /** On whose behalf (RFC 8693 §2.1), or the assertion to trade in (RFC 7523 §2.1). Where the source takes one. */
+  subjectToken: givenToken.optional(),
+  /** Who acts for the subject (RFC 8693 §2.1). Never without a subject. */
+  actorToken: givenToken.optional(),
+};
+
+/** For each schema with {@link tokenParameterFields}: an actor acts for somebody. */
+const actorHasSubject = {
+  test: ({ subjectToken, actorToken }: { subjectToken?: string | undefined; actorToken?: string | undefined }) =>
+    actorToken === undefined || subjectToken !== undefined,
+  otherwise: { path: ['actorToken'], error: 'needs a subjectToken beside it' },
 };
 
 /** Body of `get`; an empty body asks for the source's own token with no further wish. */
-export const getRequestSchema = z.strictObject({
-  v: version.optional(),
-  /** Only for clients that want it checked: must be the caller of the subject. */
-  caller: identifier.optional(),
-  ...tokenParameterFields,
-  /** The least remaining life that is of use; capped at half of the token's life. */
-  minTtlMs: milliseconds.optional(),
-  /** The invalidations that the client knows of: an answer must not be older. */
-  after: z.strictObject({ epoch: ordinal, vseq: ordinal }).optional(),
-  /** The least generation that the client takes; never a reason to call the identity provider. */
-  minGeneration: ordinal.optional(),
-  /** How long the broker may hold the request. Zero or less is past. */
-  deadlineMs: z.int({ error: 'must be an integer number of milliseconds' }).max(LIMITS.deadlineMs).optional(),
-});
+export const getRequestSchema = z
+  .strictObject({
+    v: version.optional(),
+    /** Only for clients that want it checked: must be the caller of the subject. */
+    caller: identifier.optional(),
+    ...tokenParameterFields,
+    /** The least remaining life that is of use; capped at half of the token's life. */
+    minTtlMs: milliseconds.optional(),
+    /** The invalidations that the client knows of: an answer must not be older. */
+    after: z.strictObject({ epoch: ordinal, vseq: ordinal }).optional(),
+    /** The least generation that the client takes; never a reason to call the identity provider. */
+    minGeneration: ordinal.optional(),
+    /** How long the broker may hold the request. Zero or less is past. */
+    deadlineMs: z.int({ error: 'must be an integer number of milliseconds' }).max(LIMITS.deadlineMs).optional(),
+  })
+  .refine(actorHasSubject.test, actorHasSubject.otherwise);
 export type GetRequest = z.output<typeof getRequestSchema>;
 
 /** A key that opens sealed pushes of this slot. `version` grows with every rotation. */
@@ -86,13 +103,15 @@ export const getReplySchema = z.union([tokenReplySchema, failureReplySchema]);
 export type GetReply = z.output<typeof getReplySchema>;
 
 /** Body of `rejected`: the resource server answered 401 to the token of this generation. */
-export const rejectedRequestSchema = z.strictObject({
-  v: version.optional(),
-  caller: identifier.optional(),
-  ...tokenParameterFields,
-  epoch: ordinal,
-  generation: ordinal,
-});
+export const rejectedRequestSchema = z
+  .strictObject({
+    v: version.optional(),
+    caller: identifier.optional(),
+    ...tokenParameterFields,
+    epoch: ordinal,
+    generation: ordinal,
+  })
+  .refine(actorHasSubject.test, actorHasSubject.otherwise);
 export type RejectedRequest = z.output<typeof rejectedRequestSchema>;
 
 /**
