@@ -92,12 +92,43 @@ export class FakePartition {
   }
 }
 
+/** One line of refresh tokens. Each write puts another one in its place. */
+export interface FakeJournal {
+  readonly entry:
+    | {
+        readonly family: string;
+        readonly sequence: number;
+        readonly sealed: Uint8Array;
+        readonly changedAtMs: number;
+        /** Hash of the token that began the family. */
+        readonly seed: string;
+        readonly exhausted: boolean;
+        /** The attempt that told the latest successor; empty: none has. */
+        readonly succeededBy: string;
+      }
+    | undefined;
+  readonly intent:
+    | {
+        readonly attempt: string;
+        /** Family and sequence of the token that it spends. */
+        readonly spends: string;
+        readonly untilMs: number;
+        readonly callMs: number;
+        /** When somebody began to wait for an owner whose time is over; 0: nobody has. */
+        readonly calledAtMs: number;
+      }
+    | undefined;
+  /** Hashes of tokens that began a family, the newest last. */
+  readonly seeds: readonly string[];
+}
+
 /** A copy of all that Redis holds. */
 export interface RedisData {
   readonly partitions: readonly Partial<FakePartition>[];
   readonly nearCaches: ReadonlyMap<string, number>;
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   readonly recipes: ReadonlyMap<string, string>;
+  readonly journals: ReadonlyMap<string, FakeJournal>;
 }
 
 /**
@@ -109,6 +140,7 @@ export class FakeRedis {
   readonly nearCaches = new Map<string, number>();
   readonly secrets = new Map<string, Uint8Array>();
   readonly recipes = new Map<string, string>();
+  readonly journals = new Map<string, FakeJournal>();
   /** How far the clock of this Redis is ahead of everybody's. */
   aheadMs = 0;
   partitions: readonly FakePartition[];
@@ -149,9 +181,9 @@ export class FakeRedis {
 
   /** What a replica has at this moment. */
   snapshot(): RedisData {
-    const { partitions, nearCaches, secrets, recipes } = this;
+    const { partitions, nearCaches, secrets, recipes, journals } = this;
     // An instance of a class becomes a plain object of its fields.
-    return structuredClone({ partitions, nearCaches, secrets, recipes });
+    return structuredClone({ partitions, nearCaches, secrets, recipes, journals });
   }
 
   /** A replica with this data is the master from now on: what was written after it is lost. */
@@ -159,7 +191,7 @@ export class FakeRedis {
     this.partitions = data.partitions.map((partition) =>
       Object.assign(new FakePartition(), structuredClone(partition)),
     );
-    for (const name of ['nearCaches', 'secrets', 'recipes'] as const) {
+    for (const name of ['nearCaches', 'secrets', 'recipes', 'journals'] as const) {
       const [map, copy] = [this[name] as Map<string, unknown>, data[name] as ReadonlyMap<string, unknown>];
       map.clear();
       for (const [key, value] of copy) map.set(key, value);
@@ -173,5 +205,6 @@ export class FakeRedis {
     this.nearCaches.clear();
     this.secrets.clear();
     this.recipes.clear();
+    this.journals.clear();
   }
 }
