@@ -40,6 +40,36 @@ describe('subscriptions to events', () => {
     expect(connection.subscribed).toEqual([]);
   });
 
+  it('are one per slot again when the rush is over, without a moment in which nothing is heard', () => {
+    const { connection, events } = setUp();
+    for (let index = 0; index <= MAX_SLOT_SUBSCRIPTIONS; index++) events.add('a', `s${String(index)}`);
+    const few = MAX_SLOT_SUBSCRIPTIONS / 4;
+    for (let index = MAX_SLOT_SUBSCRIPTIONS; index > few; index--) events.remove('a', `s${String(index)}`);
+    expect(connection.subscribed).toEqual([`${EVENTS}.a.*`]);
+    const heard: number[] = [];
+    const subscribe = connection.subscribe.bind(connection);
+    connection.subscribe = (subject, options) => {
+      heard.push(connection.subscribed.filter((name) => name.endsWith('*')).length);
+      return subscribe(subject, options);
+    };
+    events.remove('a', `s${String(few)}`);
+    expect(connection.subscribed).toEqual(Array.from({ length: few }, (_, index) => `${EVENTS}.a.s${String(index)}`));
+    expect(heard).toEqual(Array.from({ length: few }, () => 1));
+    events.add('a', 'another');
+    expect(connection.subscribed).toHaveLength(few + 1);
+  });
+
+  it('stay one wildcard where other sources leave no room for more', () => {
+    const { connection, events } = setUp();
+    for (let index = 0; index < MAX_SLOT_SUBSCRIPTIONS; index++) events.add('b', `s${String(index)}`);
+    for (const slot of ['s1', 's2', 's3']) events.add('a', slot);
+    events.remove('a', 's1');
+    expect(connection.subscribed.filter((subject) => subject.includes('.a.'))).toEqual([`${EVENTS}.a.*`]);
+    for (let index = 0; index < 10; index++) events.remove('b', `s${String(index)}`);
+    events.remove('a', 's2');
+    expect(connection.subscribed.filter((subject) => subject.includes('.a.'))).toEqual([`${EVENTS}.a.s3`]);
+  });
+
   it('end with close', () => {
     const { connection, events } = setUp();
     for (const slot of ['s1', 's2']) events.add('a', slot);

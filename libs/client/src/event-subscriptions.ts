@@ -3,6 +3,8 @@ import type { NatsCallback, NatsConnectionLike, NatsSubscriptionLike } from './n
 
 /** Subscriptions to single slots; a source that would need one more is heard as a whole. */
 export const MAX_SLOT_SUBSCRIPTIONS = 1_000;
+/** A source that is heard as a whole is heard by slot again when so few are left: far below, so that it does not swing. */
+const FEW_SLOTS = MAX_SLOT_SUBSCRIPTIONS / 4;
 
 interface SourceSubscriptions {
   /** The slots that are listened to, each with its own subscription while there is no wildcard. */
@@ -51,14 +53,26 @@ export class EventSubscriptions {
     if (subscriptions === undefined) return;
     this.#end(subscriptions.slots.get(slot));
     subscriptions.slots.delete(slot);
-    if (subscriptions.slots.size > 0) return;
-    subscriptions.wildcard?.unsubscribe();
-    this.#sources.delete(source);
+    if (subscriptions.slots.size === 0) {
+      subscriptions.wildcard?.unsubscribe();
+      this.#sources.delete(source);
+    } else if (subscriptions.wildcard !== undefined) this.#narrow(source, subscriptions);
   }
 
   close(): void {
     for (const [source, { slots }] of [...this.#sources])
       for (const slot of [...slots.keys()]) this.remove(source, slot);
+  }
+
+  /** After a rush of slots: the events of all other clients' slots need not be heard any more. */
+  #narrow(source: string, subscriptions: SourceSubscriptions): void {
+    const { slots, wildcard } = subscriptions;
+    if (slots.size > FEW_SLOTS || this.#slotSubscriptions + slots.size > MAX_SLOT_SUBSCRIPTIONS) return;
+    // The wildcard ends last, so that no event falls between the two; hearing one twice does nothing more.
+    for (const slot of slots.keys()) slots.set(slot, this.#subscribe(source, slot));
+    this.#slotSubscriptions += slots.size;
+    wildcard?.unsubscribe();
+    subscriptions.wildcard = undefined;
   }
 
   #subscribe(source: string, slot: string): NatsSubscriptionLike {

@@ -63,6 +63,16 @@ describe('an operator', () => {
     expect(asked.map(({ verb }) => verb)).toEqual(['list', 'reload']);
   });
 
+  it('puts a refresh token there, which no error repeats', async () => {
+    const order = { source: 'mailbox', refreshToken: 'canary-refresh-token' };
+    replies['refresh-token'] = { v: 1, source: 'mailbox', sequence: 0, replicas: 2, replaced: true };
+    expect(await during(operator.setRefreshToken(order))).toEqual(replies['refresh-token']);
+    expect(asked).toEqual([{ verb: 'refresh-token', body: { v: 1, ...order } }]);
+    replies['refresh-token'] = { v: 1, error: { code: 'BAD_REQUEST', message: 'it was spent before' } };
+    const error = await during(operator.setRefreshToken(order)).catch((error: unknown) => error);
+    expect(error).toMatchObject({ code: 'BAD_REQUEST', message: 'it was spent before' });
+  });
+
   it("passes on the broker's refusal", async () => {
     replies['status'] = { v: 1, error: { code: 'FORBIDDEN', message: 'ops is not an administrator' } };
     await expect(during(operator.status())).rejects.toMatchObject({ code: 'FORBIDDEN', retryable: false });

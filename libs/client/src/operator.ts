@@ -10,6 +10,7 @@ import {
   listReplySchema,
   reloadReplySchema,
   revokeReplySchema,
+  setRefreshTokenReplySchema,
   statusReplySchema,
   TokenBrokerError,
   type ListReply,
@@ -17,6 +18,8 @@ import {
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
+  type SetRefreshTokenReply,
+  type SetRefreshTokenRequest,
   type StatusReply,
 } from '@token-broker/protocol';
 import type { z } from 'zod';
@@ -55,6 +58,11 @@ export interface Operator {
   /** What the broker that answers knows. */
   status(): Promise<StatusReply>;
   reload(): Promise<ReloadReply>;
+  /**
+   * Puts a refresh token there, for a source whose grant spends one. It takes effect at once, on every replica. One that was
+   * spent before is refused as `BAD_REQUEST`.
+   */
+  setRefreshToken(request: Omit<SetRefreshTokenRequest, 'v'>): Promise<SetRefreshTokenReply>;
   close(): void;
 }
 
@@ -85,6 +93,7 @@ export function createOperator(options: OperatorOptions): Operator {
     list: (request = {}) => ask('list', request, listReplySchema),
     status: () => ask('status', {}, statusReplySchema),
     reload: () => ask('reload', {}, reloadReplySchema),
+    setRefreshToken: (request) => ask('refresh-token', request, setRefreshTokenReplySchema),
     close() {
       stopWatching();
       requester.close();

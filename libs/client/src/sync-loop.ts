@@ -28,8 +28,6 @@ const SLOTS_PER_REQUEST = 1_000;
 /** How often the slots in use are reported, give or take a fifth. */
 const REPORT_EVERY_MS = 30_000;
 const RETRY_BACKOFF: BackoffPolicy = { firstMs: 500, maxMs: 5_000 };
-/** A slot that nobody has used for so long is forgotten; its handle works on, and begins anew. */
-const IDLE_MS = 900_000;
 /** How long one sync may take: long enough for a broker that answers thousands, short enough to try again in time. */
 const TICKS_PER_SYNC = 3;
 
@@ -203,20 +201,17 @@ export class SyncLoop {
     );
   }
 
-  /** Reports the slots that were used since the last report, so that brokers keep them fresh; forgets idle ones. */
+  /** Forgets slots that are not needed; reports those used since the last report, so that brokers keep them fresh. */
   #report(): void {
     const { clock, cache } = this.#options;
+    const nowMs = clock.elapsedMs();
+    // Also while no broker answers a sync: just then they would pile up.
+    cache.forgetSpent(nowMs);
     if (this.#running) return;
     const since = this.#reportedAtMs;
-    const nowMs = clock.elapsedMs();
     this.#reportedAtMs = nowMs;
-    const used: SlotState[] = [];
-    for (const state of [...cache.slots()]) {
-      if (state.lastUsedAtMs >= since) {
-        used.push(state);
-        cache.touch(state);
-      } else if (nowMs - Math.max(state.lastUsedAtMs, state.attachedAtMs) > IDLE_MS) cache.forget(state);
-    }
+    const used = [...cache.slots()].filter(({ lastUsedAtMs }) => lastUsedAtMs >= since);
+    for (const state of used) cache.touch(state);
     this.#startRun(used);
   }
 }

@@ -2,6 +2,7 @@ import {
   createAesGcm,
   createSystemClock,
   randomId,
+  Redacted,
   systemRandom,
   type Aead,
   type Clock,
@@ -13,6 +14,7 @@ import {
   getRequestSchema,
   isIdentifier,
   slotOf,
+  subjectHashOf,
   TokenBrokerError,
 } from '@token-broker/protocol';
 import type { BrokerEventMap } from './announcer.js';
@@ -20,6 +22,7 @@ import type { SourceHandle } from './handle.js';
 import type { Unsubscribe } from './listeners.js';
 import { silentLogger, type ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
+import type { RequestParameters } from './near-cache/slot-state.js';
 import { TokenClient, type ClientStats } from './token-client.js';
 
 const DEFAULT_MAX_ENTRIES = 10_000;
@@ -60,6 +63,13 @@ export interface SourceOptions {
   readonly audience?: string;
   /** Compared exactly (RFC 8707). */
   readonly resource?: string;
+  /**
+   * On whose behalf, where the source takes it: the subject token of an exchange (RFC 8693), or an assertion (RFC 7523). Each
+   * has tokens of its own. It is sent with every request of this handle, and leaves the process in no other way.
+   */
+  readonly subjectToken?: string;
+  /** Who acts for the subject (RFC 8693). Never without a subject token. */
+  readonly actorToken?: string;
 }
 
 /** A client of the token broker: a near cache that brokers keep fresh, and empty when tokens are revoked. */
@@ -117,13 +127,22 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
         const [issue] = parsed.error.issues;
         throw badRequest(`${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? 'not well formed'}`);
       }
-      const { scope, audience, resource } = parsed.data;
-      const parameters = {
-        ...(scope === undefined ? {} : { scope }),
+      const { scope, audience, resource, subjectToken, actorToken } = parsed.data;
+      const target = {
         ...(audience === undefined ? {} : { audience }),
         ...(resource === undefined ? {} : { resource }),
       };
-      const slot = slotOf(name, { ...(scope === undefined ? {} : { scopes: scope }), ...parameters });
+      const slot = slotOf(name, {
+        ...target,
+        ...(scope === undefined ? {} : { scopes: scope }),
+        ...(subjectToken === undefined ? {} : { subjectHash: subjectHashOf(subjectToken, actorToken) }),
+      });
+      const parameters: RequestParameters = {
+        ...target,
+        ...(scope === undefined ? {} : { scope }),
+        ...(subjectToken === undefined ? {} : { subjectToken: new Redacted(subjectToken) }),
+        ...(actorToken === undefined ? {} : { actorToken: new Redacted(actorToken) }),
+      };
       return client.handle(name, slot, parameters);
     },
     ready: (readyOptions) => client.ready(readyOptions?.timeoutMs),

@@ -6,6 +6,7 @@ import {
   partitionOf,
   pushAdditionalData,
   slotOf,
+  subjectHashOf,
   type Change,
   type Failure,
   type GetRequest,
@@ -216,6 +217,9 @@ export class FakeBroker {
     const slot = slotOf(source, {
       ...(request?.scope === undefined ? {} : { scopes: normaliseScopes([request.scope].flat()) }),
       ...(request?.audience === undefined ? {} : { audience: request.audience }),
+      ...(request?.subjectToken === undefined
+        ? {}
+        : { subjectHash: subjectHashOf(request.subjectToken, request.actorToken) }),
     });
     const known = this.records.get(slot);
     const record = known !== undefined && known.expiresAtMs - this.redisMs > 5_000 ? known : this.issue(source, slot);

@@ -3,7 +3,14 @@ import type { Timing } from '@token-broker/protocol';
 import { createToken, type Token, type TokenContent } from '../token.js';
 import { DEFAULT_TIMING, leastLifetimeMs, nextRefreshAtMs, refreshAtMs, type Anchor } from './lifetime.js';
 import { PartitionState, type EpochOrder } from './partition-state.js';
-import { createSlotState, noticeGeneration, type Entry, type RequestParameters, type SlotState } from './slot-state.js';
+import {
+  createSlotState,
+  isSpent,
+  noticeGeneration,
+  type Entry,
+  type RequestParameters,
+  type SlotState,
+} from './slot-state.js';
 
 /** What a slot costs beside the characters of its token: objects, subscription, keys. */
 const SLOT_OVERHEAD_BYTES = 2_048;
@@ -64,7 +71,7 @@ export class NearCache {
     this.options = options;
     this.#slots = new BoundedMap<SlotState>(
       options,
-      (state) => SLOT_OVERHEAD_BYTES + (state.entry?.bytes ?? 0),
+      (state) => SLOT_OVERHEAD_BYTES + state.parameterBytes + (state.entry?.bytes ?? 0),
       (_slot, state) => {
         this.#detach(state);
       },
@@ -120,6 +127,11 @@ export class NearCache {
     if (!state.attached) return;
     this.#slots.delete(state.slot);
     this.#detach(state);
+  }
+
+  /** Forgets the slots that need not be kept in mind any longer, with their subscriptions. */
+  forgetSpent(nowMs: number): void {
+    for (const state of [...this.slots()]) if (isSpent(state, nowMs)) this.forget(state);
   }
 
   clear(): void {

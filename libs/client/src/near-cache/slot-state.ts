@@ -1,3 +1,4 @@
+import type { Redacted } from '@token-broker/foundation';
 import type { Token } from '../token.js';
 import type { Anchor } from './lifetime.js';
 import type { PartitionState } from './partition-state.js';
@@ -7,18 +8,25 @@ export interface RequestParameters {
   readonly scope?: readonly string[];
   readonly audience?: string;
   readonly resource?: string;
+  /** On whose behalf. It is kept for as long as a handle or the near cache holds the slot, since each request names it. */
+  readonly subjectToken?: Redacted;
+  readonly actorToken?: Redacted;
 }
 
-/** The parameters as the fields of a request's body. */
-export function bodyOf({ scope, audience, resource }: RequestParameters): {
+/** The parameters as the fields of a request's body: the only place where the tokens of a subject are revealed. */
+export function bodyOf({ scope, audience, resource, subjectToken, actorToken }: RequestParameters): {
   scope?: string[];
   audience?: string;
   resource?: string;
+  subjectToken?: string;
+  actorToken?: string;
 } {
   return {
     ...(scope === undefined ? {} : { scope: [...scope] }),
     ...(audience === undefined ? {} : { audience }),
     ...(resource === undefined ? {} : { resource }),
+    ...(subjectToken === undefined ? {} : { subjectToken: subjectToken.reveal() }),
+    ...(actorToken === undefined ? {} : { actorToken: actorToken.reveal() }),
   };
 }
 
@@ -71,6 +79,8 @@ export interface SlotState {
   announcedGeneration: number;
   lastUsedAtMs: number;
   readonly attachedAtMs: number;
+  /** What it costs beside its token: the tokens of its subject. */
+  readonly parameterBytes: number;
   /** In the map of the near cache; otherwise a handle must ask for it anew. */
   attached: boolean;
 }
@@ -91,8 +101,26 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     announcedGeneration: 0,
     lastUsedAtMs: Number.NEGATIVE_INFINITY,
     attachedAtMs: nowMs,
+    parameterBytes: (parameters.subjectToken?.reveal().length ?? 0) + (parameters.actorToken?.reveal().length ?? 0),
     attached: true,
   };
+}
+
+/** A slot that nobody has used for so long is forgotten; its handle works on, and begins anew. */
+const IDLE_MS = 900_000;
+/**
+ * The same for a slot on somebody's behalf that holds no good token any more: subjects come and go by the thousand, and
+ * their tokens do not last. Longer than a usual request, so that a slot that waits for its first token is not forgotten.
+ */
+const IDLE_SUBJECT_MS = 60_000;
+
+/** Whether a slot need not be kept in mind any longer. */
+export function isSpent(state: SlotState, nowMs: number): boolean {
+  const idleMs = nowMs - Math.max(state.lastUsedAtMs, state.attachedAtMs);
+  if (idleMs > IDLE_MS) return true;
+  const { entry, parameters } = state;
+  if (parameters.subjectToken === undefined || (entry !== undefined && isAlive(entry, nowMs))) return false;
+  return idleMs > IDLE_SUBJECT_MS;
 }
 
 /** Whether an entry may be handed out for its age: the minimum lifetime, or more where the caller wishes more. */
