@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Login } from './issued-by-login.js';
 import { readBody, type TokenEndpointControls } from './token-endpoint-gate.js';
 
 /**
- * What `POST /control` takes: each field that is given is carried out.
- * `GET /counts` answers with the counts as JSON.
+ * What `POST /control` takes: each field that is given is carried out. `GET /counts` answers with the counts as JSON, and
+ * `POST /refresh-token`, for a {@link Login} as JSON, with `{"refreshToken": …}` where control is allowed.
  */
 export interface ControlRequest {
   readonly delayTokenMs?: number;
@@ -17,13 +18,18 @@ export interface ControlRequest {
   readonly resetCounts?: boolean;
 }
 
+export interface ControlEndpointPorts {
+  readonly controls: TokenEndpointControls;
+  readonly issueRefreshToken: (login: Login) => Promise<string>;
+}
+
 export async function answerControlRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  controls: TokenEndpointControls,
+  { controls, issueRefreshToken }: ControlEndpointPorts,
   allowControl: boolean,
 ): Promise<void> {
-  const isControl = request.url === '/control';
+  const isControl = request.url !== '/counts';
   if (isControl && !allowControl) {
     reply(response, 403, { error: 'this provider was started without control' });
     return;
@@ -36,6 +42,10 @@ export async function answerControlRequest(
     const text = await readBody(request);
     try {
       // Only our own tests and the local system send this; what is wrong with it shows in what they see.
+      if (request.url === '/refresh-token') {
+        reply(response, 200, { refreshToken: await issueRefreshToken(JSON.parse(text) as Login) });
+        return;
+      }
       apply(JSON.parse(text) as ControlRequest, controls);
     } catch (error) {
       reply(response, 400, { error: String(error) });

@@ -17,18 +17,35 @@ export interface StorageAdapter {
   revokeByGrantId(grantId: string): Promise<void>;
 }
 
+export interface MemoryStorageOptions {
+  /**
+   * How long a refresh token that was spent is still taken, as providers do that forgive a lost reply. 0: never, not even
+   * where two requests spend it at the same moment.
+   */
+  readonly refreshGraceMs: number;
+  /** Told of a spent refresh token that was spent again within the grace period. */
+  readonly onForgiven: () => void;
+  /** Told of one that two requests spent at the same moment, for which there is no grace; its family is gone already. */
+  readonly refuseReplay: (grantId: string | undefined) => never;
+}
+
 /** A load test issues tokens without end; nobody asks for the oldest again. */
 const MOST_ENTRIES = 50_000;
 
-/**
- * Keeps all in memory, apart from every other provider of this process.
- *
- * @param refreshGraceMs how long a refresh token that was spent is still taken, as providers do that forgive a lost
- *   reply. 0: never.
- */
-export function createMemoryStorage(refreshGraceMs: number): (kind: string) => StorageAdapter {
+/** Keeps all in memory, apart from every other provider of this process. */
+export function createMemoryStorage(options: MemoryStorageOptions): (kind: string) => StorageAdapter {
+  const { refreshGraceMs, onForgiven, refuseReplay } = options;
   const entries = new Map<string, Payload>();
   const consumedAtMs = new Map<string, number>();
+
+  const forget = (key: string): void => {
+    entries.delete(key);
+    consumedAtMs.delete(key);
+  };
+  const revokeFamily = (grantId: string): void => {
+    for (const [key, payload] of entries) if (payload.grantId === grantId) forget(key);
+  };
+  const isForgiven = (spentAtMs: number): boolean => performance.now() - spentAtMs < refreshGraceMs;
 
   return (kind) => {
     const keyOf = (id: string): string => `${kind}:${id}`;
@@ -36,36 +53,45 @@ export function createMemoryStorage(refreshGraceMs: number): (kind: string) => S
       const payload = entries.get(keyOf(id));
       const spentAtMs = consumedAtMs.get(keyOf(id));
       if (payload === undefined || spentAtMs === undefined || kind !== 'RefreshToken') return Promise.resolve(payload);
-      if (performance.now() - spentAtMs >= refreshGraceMs) return Promise.resolve(payload);
+      if (!isForgiven(spentAtMs)) return Promise.resolve(payload);
       const { consumed: _, ...unspent } = payload;
       return Promise.resolve(unspent);
+    };
+    const consume = (id: string): void => {
+      const payload = entries.get(keyOf(id));
+      if (payload === undefined) return;
+      const spentAtMs = consumedAtMs.get(keyOf(id));
+      payload.consumed = Math.floor(Date.now() / 1000);
+      if (spentAtMs === undefined) consumedAtMs.set(keyOf(id), performance.now());
+      else if (kind === 'RefreshToken' && isForgiven(spentAtMs)) onForgiven();
+      else if (kind === 'RefreshToken') {
+        // The provider looks first and spends then; in between another request may have spent it.
+        if (payload.grantId !== undefined) revokeFamily(payload.grantId);
+        refuseReplay(payload.grantId);
+      }
     };
     return {
       find,
       upsert: (id, payload) => {
         entries.set(keyOf(id), payload);
         const oldest = entries.keys().next().value;
-        if (entries.size > MOST_ENTRIES && oldest !== undefined) entries.delete(oldest);
+        if (entries.size > MOST_ENTRIES && oldest !== undefined) forget(oldest);
         return Promise.resolve();
       },
       findByUid: (uid) =>
         Promise.resolve([...entries].find(([key, payload]) => key.startsWith(`${kind}:`) && payload.uid === uid)?.[1]),
       findByUserCode: () => Promise.resolve(undefined),
-      consume: (id) => {
-        const payload = entries.get(keyOf(id));
-        if (payload !== undefined) {
-          payload.consumed = Math.floor(Date.now() / 1000);
-          if (!consumedAtMs.has(keyOf(id))) consumedAtMs.set(keyOf(id), performance.now());
-        }
-        return Promise.resolve();
-      },
+      consume: (id) =>
+        new Promise((resolve) => {
+          consume(id);
+          resolve();
+        }),
       destroy: (id) => {
-        entries.delete(keyOf(id));
-        consumedAtMs.delete(keyOf(id));
+        forget(keyOf(id));
         return Promise.resolve();
       },
       revokeByGrantId: (grantId) => {
-        for (const [key, payload] of entries) if (payload.grantId === grantId) entries.delete(key);
+        revokeFamily(grantId);
         return Promise.resolve();
       },
     };

@@ -30,10 +30,8 @@ export interface FailureReply {
   readonly body?: string;
 }
 
-/** How a test looks at a token endpoint, and makes it slow or faulty. */
-export interface TokenEndpointControls {
-  counts(): TokenEndpointCounts;
-  resetCounts(): void;
+/** How a test looks at an endpoint, and makes it slow or faulty. */
+export interface EndpointControls {
   /** The requests since the counts were reset, the oldest first; at most the last 10,000. */
   requests(): readonly RecordedTokenRequest[];
   /** From the next request on, the endpoint waits this long, by real time, before it does anything. */
@@ -42,6 +40,12 @@ export interface TokenEndpointControls {
   failNext(count: number, reply?: FailureReply): void;
   /** While true, requests get no answer at all; those that are waiting go on when it turns false. */
   setHanging(hanging: boolean): void;
+}
+
+/** The same for the token endpoint, which counts. */
+export interface TokenEndpointControls extends EndpointControls {
+  counts(): TokenEndpointCounts;
+  resetCounts(): void;
 }
 
 /** Stands before a token endpoint: counts, records, delays, refuses. */
