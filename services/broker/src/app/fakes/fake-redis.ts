@@ -1,5 +1,6 @@
 import type { Clock } from '@token-broker/foundation';
 import type { InvalidationTarget, LogEntry, SlotAddress } from '../ports/store.js';
+import type { FakeBudget } from './fake-budget.js';
 
 export interface FakeRecord {
   readonly generation: number;
@@ -102,6 +103,8 @@ export interface FakeJournal {
         readonly changedAtMs: number;
         /** Hash of the token that began the family. */
         readonly seed: string;
+        /** It took the place of another family. */
+        readonly replaced: boolean;
         readonly exhausted: boolean;
         /** The attempt that told the latest successor; empty: none has. */
         readonly succeededBy: string;
@@ -129,6 +132,7 @@ export interface RedisData {
   readonly secrets: ReadonlyMap<string, Uint8Array>;
   readonly recipes: ReadonlyMap<string, string>;
   readonly journals: ReadonlyMap<string, FakeJournal>;
+  readonly budgets: ReadonlyMap<string, FakeBudget>;
 }
 
 /**
@@ -141,6 +145,8 @@ export class FakeRedis {
   readonly secrets = new Map<string, Uint8Array>();
   readonly recipes = new Map<string, string>();
   readonly journals = new Map<string, FakeJournal>();
+  /** By upstream. */
+  readonly budgets = new Map<string, FakeBudget>();
   /** How far the clock of this Redis is ahead of everybody's. */
   aheadMs = 0;
   partitions: readonly FakePartition[];
@@ -181,9 +187,9 @@ export class FakeRedis {
 
   /** What a replica has at this moment. */
   snapshot(): RedisData {
-    const { partitions, nearCaches, secrets, recipes, journals } = this;
+    const { partitions, nearCaches, secrets, recipes, journals, budgets } = this;
     // An instance of a class becomes a plain object of its fields.
-    return structuredClone({ partitions, nearCaches, secrets, recipes, journals });
+    return structuredClone({ partitions, nearCaches, secrets, recipes, journals, budgets });
   }
 
   /** A replica with this data is the master from now on: what was written after it is lost. */
@@ -191,10 +197,10 @@ export class FakeRedis {
     this.partitions = data.partitions.map((partition) =>
       Object.assign(new FakePartition(), structuredClone(partition)),
     );
-    for (const name of ['nearCaches', 'secrets', 'recipes', 'journals'] as const) {
+    for (const name of ['nearCaches', 'secrets', 'recipes', 'journals', 'budgets'] as const) {
       const [map, copy] = [this[name] as Map<string, unknown>, data[name] as ReadonlyMap<string, unknown>];
       map.clear();
-      for (const [key, value] of copy) map.set(key, value);
+      for (const [key, value] of structuredClone(copy)) map.set(key, value);
     }
     this.promote();
   }
@@ -206,5 +212,6 @@ export class FakeRedis {
     this.secrets.clear();
     this.recipes.clear();
     this.journals.clear();
+    this.budgets.clear();
   }
 }
