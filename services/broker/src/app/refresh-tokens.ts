@@ -2,7 +2,14 @@ import { randomId, type Clock, type Random, type Redacted } from '@token-broker/
 import { tokenHashOf } from '../domain/recipe.js';
 import type { Keyring, UnsealFailure } from './keyring.js';
 import { OwedWrites } from './owed-writes.js';
-import type { JournalAddress, JournalEntry, JournalState, RefreshTokenJournal } from './ports/refresh-token-journal.js';
+import type {
+  JournalAddress,
+  JournalEntry,
+  JournalState,
+  RefreshTokenJournal,
+  SeedReply,
+  SpendReply,
+} from './ports/refresh-token-journal.js';
 import { StoreError } from './ports/store.js';
 import type { Log } from './ports/telemetry.js';
 import { RefreshTokenCodec } from './refresh-token-codec.js';
@@ -30,8 +37,7 @@ export type Spent = Pick<JournalEntry, 'family' | 'sequence'>;
 export type Spend =
   /** To be sent to the provider once, by a call that ends within `callMs` from when this was asked for. */
   | { readonly kind: 'spend'; readonly token: Redacted; readonly spent: Spent }
-  | { readonly kind: 'busy'; readonly remainingMs: number }
-  | { readonly kind: 'missing' | 'exhausted' }
+  | Exclude<SpendReply, { readonly kind: 'spend' }>
   /** This replica cannot open it; another may. */
   | { readonly kind: 'unreadable'; readonly why: UnsealFailure };
 
@@ -134,7 +140,7 @@ export class RefreshTokens {
   }
 
   /** Begins a family with a token that an operator gives. `spent`: it has begun one before. */
-  seed(source: RefreshTokenSource, token: Redacted): Promise<'ok' | 'spent'> {
+  seed(source: RefreshTokenSource, token: Redacted): Promise<SeedReply> {
     const { clock, random, journal, recipeKey } = this.#ports;
     const address = addressOf(source);
     const family = randomId(random);

@@ -14,6 +14,11 @@ export interface SlotKeys {
   readonly rejected: string;
 }
 
+export interface JournalKeys {
+  readonly journal: string;
+  readonly seeds: string;
+}
+
 export interface Keys {
   partition(partition: number): PartitionKeys;
   slot(partition: number, slot: string): SlotKeys;
@@ -21,6 +26,8 @@ export interface Keys {
   prefix(partition: number, kind: 'record' | 'floor'): string;
   revocation(partition: number, id: string): string;
   lock(partition: number, name: string): string;
+  /** A source's refresh tokens at one upstream. */
+  journal(source: string, upstream: string): JournalKeys;
   readonly nearCaches: string;
   readonly recipes: string;
   secret(name: string): string;
@@ -46,6 +53,10 @@ export function createKeys(namespace: string): Keys {
     prefix: (partition, kind) => `${tag(partition)}:${kind}:`,
     revocation: (partition, id) => `${tag(partition)}:revocation:${id}`,
     lock: (partition, name) => `${tag(partition)}:lock:${name}`,
+    journal(source, upstream) {
+      const root = `{${namespace}:journal:${source}}:${upstream}`;
+      return { journal: root, seeds: `${root}:seeds` };
+    },
     nearCaches: `{${namespace}}:near-caches`,
     recipes: `{${namespace}}:recipes`,
     secret: (name) => `{${namespace}}:secret:${name}`,

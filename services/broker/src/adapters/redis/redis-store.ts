@@ -1,5 +1,4 @@
 import type { Clock } from '@token-broker/foundation';
-import { Cluster } from 'ioredis';
 import {
   StoreError,
   type CommitReply,
@@ -30,21 +29,19 @@ import {
   textOf,
   type Reply,
 } from './replies.js';
+import { confirmedReplicas, type Durability } from './confirmed-replicas.js';
 import { Scripts, toStoreError, type RedisClient } from './scripts.js';
 
 /** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
 const FLOOR_LIFE_MS = 24 * 60 * 60 * 1_000;
 const LIST_PAGE = 200;
 
-export interface RedisStoreOptions {
+export interface RedisStoreOptions extends Durability {
   readonly client: RedisClient;
   readonly namespace: string;
   readonly broker: string;
   readonly partitions: number;
   readonly clock: Clock;
-  /** Replicas that a revocation asks for, and how long it waits for them. */
-  readonly durableReplicas: number;
-  readonly commandTimeoutMs: number;
   readonly onError: (command: string) => void;
 }
 
@@ -179,7 +176,6 @@ export class RedisStore implements Store {
   async revoke(target: InvalidationTarget, partition: number, id: string, policy?: number): Promise<RevokeReply> {
     const { slots } = this.#keys.partition(partition);
     const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
-    const wait = this.#options.durableReplicas > 0;
     const reply = await this.#partitions.run(
       'revoke',
       partition,
@@ -194,7 +190,7 @@ export class RedisStore implements Store {
       vseq: reply.number(1),
       epochBeganMs: reply.number(2),
       brokers: Array.from({ length: reply.length - 3 }, (_, index) => reply.text(index + 3)),
-      replicas: wait ? await this.#waitForReplicas() : 0,
+      replicas: await confirmedReplicas(this.#client, this.#options),
     };
   }
 
@@ -296,18 +292,6 @@ export class RedisStore implements Store {
     } catch (error) {
       this.#options.onError(command);
       throw toStoreError(command, error);
-    }
-  }
-
-  /** WAIT counts for the connection that wrote, so it must be the same one (a fresh connection overstates). */
-  async #waitForReplicas(): Promise<number> {
-    const { durableReplicas, commandTimeoutMs } = this.#options;
-    // A Cluster's client sends WAIT to any node, and another's count proves nothing.
-    if (this.#client instanceof Cluster) return 0;
-    try {
-      return await this.#client.wait(durableReplicas, Math.floor(commandTimeoutMs / 2));
-    } catch {
-      return 0;
     }
   }
 

@@ -105,7 +105,7 @@ export function textOf(value: ReplyValue | undefined): string {
   return Buffer.isBuffer(value) ? value.toString('utf8') : '';
 }
 
-function bytesOf(value: ReplyValue | undefined): Uint8Array {
+export function bytesOf(value: ReplyValue | undefined): Uint8Array {
   return Buffer.isBuffer(value) ? value : Buffer.alloc(0);
 }
 

@@ -19,6 +19,12 @@ const SCRIPTS = {
   policy: { files: ['prelude', 'policy'], keys: 3 },
   list: { files: ['prelude', 'list'], keys: 4 },
   presence: { files: ['presence'], keys: 1 },
+  journalSpend: { files: ['journal', 'journal-spend'], keys: 2 },
+  journalSucceed: { files: ['journal', 'journal-succeed'], keys: 2 },
+  journalRelease: { files: ['journal', 'journal-release'], keys: 2 },
+  journalExhaust: { files: ['journal', 'journal-exhaust'], keys: 2 },
+  journalSeed: { files: ['journal', 'journal-seed'], keys: 2 },
+  journalState: { files: ['journal', 'journal-state'], keys: 2 },
 } as const;
 
 export type ScriptName = keyof typeof SCRIPTS;

@@ -3,6 +3,7 @@ import type {
   JournalEntry,
   JournalState,
   RefreshTokenJournal,
+  SeedReply,
   SpendReply,
 } from '../ports/refresh-token-journal.js';
 import type { FakeJournal, FakeRedis } from './fake-redis.js';
@@ -23,7 +24,7 @@ function spend(script: JournalScript, attempt: string, callMs: number): SpendRep
   const { nowMs } = script;
   const { entry, intent } = script.journal;
   if (entry === undefined) return { kind: 'missing' };
-  if (entry.exhausted) return { kind: 'exhausted' };
+  if (entry.exhausted) return { kind: 'exhausted', family: entry.family };
   const spends = nameOf(entry);
   if (intent !== undefined && intent.attempt !== attempt) {
     const busy = (change: Partial<typeof intent>, remainingMs: number): SpendReply => {
@@ -71,21 +72,28 @@ function exhaust(script: JournalScript, attempt: string, spent: Spent): 'exhaust
   return 'exhausted';
 }
 
-function seed(script: JournalScript, family: string, sealed: Uint8Array, hash: string): 'ok' | 'spent' {
+function seed(
+  script: JournalScript,
+  family: string,
+  sealed: Uint8Array,
+  hash: string,
+): { readonly kind: 'ok'; readonly replaced: boolean } | { readonly kind: 'spent' } {
   const { entry, intent, seeds } = script.journal;
-  if (entry?.family === family) return 'ok';
-  if (entry?.seed === hash) {
-    if (entry.sequence > 0 || entry.exhausted) return 'spent';
+  if (entry?.family === family) return { kind: 'ok', replaced: entry.replaced };
+  const isCurrent = entry?.seed === hash;
+  if (isCurrent) {
+    if (entry.sequence > 0 || entry.exhausted) return { kind: 'spent' };
     // Another family would lose the successor that is on its way.
-    if (intent !== undefined) return 'ok';
-  } else if (seeds.includes(hash)) return 'spent';
+    if (intent !== undefined) return { kind: 'ok', replaced: false };
+  } else if (seeds.includes(hash)) return { kind: 'spent' };
+  const replaced = entry !== undefined && !isCurrent;
   const begun = { sequence: 0, changedAtMs: script.nowMs, exhausted: false, succeededBy: '' };
   script.journal = {
-    entry: { family, sealed, seed: hash, ...begun },
+    entry: { family, sealed, seed: hash, replaced, ...begun },
     intent: undefined,
     seeds: [...seeds.filter((known) => known !== hash), hash].slice(-SEEDS_KEPT),
   };
-  return 'ok';
+  return { kind: 'ok', replaced };
 }
 
 function state({ journal: { entry, intent }, nowMs }: JournalScript): JournalState {
@@ -155,8 +163,11 @@ export class FakeRefreshTokenJournal implements RefreshTokenJournal {
     return this.#run('journalExhaust', address, (script) => this.#scripts.exhaust(script, attempt, spent));
   }
 
-  seed(address: JournalAddress, family: string, sealed: Uint8Array, hash: string): Promise<'ok' | 'spent'> {
-    return this.#run('journalSeed', address, (script) => this.#scripts.seed(script, family, sealed, hash));
+  seed(address: JournalAddress, family: string, sealed: Uint8Array, hash: string): Promise<SeedReply> {
+    return this.#run('journalSeed', address, (script) => {
+      const reply = this.#scripts.seed(script, family, sealed, hash);
+      return reply.kind === 'ok' ? { ...reply, replicas: this.#redis.replicas } : reply;
+    });
   }
 
   state(address: JournalAddress): Promise<JournalState> {
