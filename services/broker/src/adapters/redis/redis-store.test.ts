@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeStore } from '../../app/fakes/fake-store.js';
-import type { CommitRequest, ReserveReply, SlotAddress, Store, StoreError } from '../../app/ports/store.js';
+import type { CommitRequest, ReserveReply, SlotAddress, Store } from '../../app/ports/store.js';
 import { RedisStore } from './redis-store.js';
 
 const PARTITIONS = 4;
@@ -571,48 +571,5 @@ describe.each([
     const second = await go(store, 'a2', { floor: dropped.floor });
     await store.commit(commitOf(second, 'a2'));
     expect((await store.reject(address, epoch, second.generation, 5_000)).kind).toBe('limited');
-  });
-});
-
-describe('in Redis itself', () => {
-  beforeEach(async () => {
-    bed = await realBed();
-  });
-
-  it('gives no record and no key a life longer than its token, and none without an end', async () => {
-    const store = createStore();
-    const reserved = await go(store, 'a1');
-    await store.commit(commitOf(reserved, 'a1'));
-    const record = `{test:${String(address.partition)}}:record:${address.slot}`;
-    expect(await client.pttl(record)).toBeGreaterThan(0);
-    expect(await client.pttl(record)).toBeLessThanOrEqual(60_000);
-  });
-
-  it('does not hand out a record that is within its minimum lifetime, whatever its TTL', async () => {
-    const store = createStore();
-    const reserved = await go(store, 'a1');
-    await store.commit(commitOf(reserved, 'a1'));
-    const record = `{test:${String(address.partition)}}:record:${address.slot}`;
-    await client.hset(record, 'usableUntil', String(reserved.asOf.redisMs - 1));
-    await client.persist(record);
-    expect((await store.read(address, 0)).kind).toBe('miss');
-  });
-
-  it('sets a key of another type aside', async () => {
-    const store = createStore();
-    const record = `{test:${String(address.partition)}}:record:${address.slot}`;
-    await client.set(record, 'not a hash');
-    expect((await store.read(address, 0)).kind).toBe('miss');
-    expect(await client.get(`${record}:set-aside`)).toBe('not a hash');
-  });
-
-  it('tells a refusal of Redis from silence', async () => {
-    const store = createStore();
-    await client.set(`{test:${String(address.partition)}}:meta`, 'not a hash');
-    await expect(store.read(address, 0)).rejects.toMatchObject({
-      name: 'StoreError',
-      outcome: 'refused',
-      command: 'read',
-    } satisfies Partial<StoreError>);
   });
 });
