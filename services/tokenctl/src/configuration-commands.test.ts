@@ -27,6 +27,7 @@ async function run(
     clock: new VirtualClock(),
     random: systemRandom,
     confirm: never('a question'),
+    readSecret: never('a secret'),
     readFile: never('a password'),
     openDoor: never('a connection'),
   });

@@ -31,6 +31,7 @@ export async function openDoor(settings: ConnectionSettings, clock: Clock): Prom
       list: (request) => whileConnected(operator.list(request)),
       status: () => whileConnected(operator.status()),
       reload: () => whileConnected(operator.reload()),
+      setRefreshToken: (request) => whileConnected(operator.setRefreshToken(request)),
     },
     async get(source, parameters, minTtlMs) {
       // A near cache for one token: nothing is fetched again once it has been printed.

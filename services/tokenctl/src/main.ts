@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline/promises';
 import { text } from 'node:stream/consumers';
 import { createSystemClock, systemRandom } from '@token-broker/foundation';
+import { confirm, readSecret } from './conversation.js';
 import { openDoor } from './door.js';
 import { runTokenctl } from './program.js';
 import type { Output } from './surroundings.js';
@@ -20,6 +20,7 @@ const exitCode = await runTokenctl(process.argv.slice(2), {
   clock,
   random: systemRandom,
   confirm,
+  readSecret,
   readFile: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
   openDoor: (settings) => openDoor(settings, clock),
 });
@@ -29,17 +30,4 @@ process.stdout.write('', () => process.stderr.write('', () => process.exit(exitC
 
 function outputOf(stream: NodeJS.WriteStream): Output {
   return { write: (line) => void stream.write(line), isTTY: stream.isTTY };
-}
-
-/** Asks on standard error: standard output may be piped. */
-async function confirm(question: string): Promise<boolean> {
-  const reader = createInterface({ input: process.stdin, output: process.stderr });
-  // The end of input is an answer too: no.
-  const ended = new Promise<string>((resolve) => reader.once('close', () => resolve('')));
-  try {
-    const answer = await Promise.race([reader.question(`${question} [y/N] `), ended]);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    reader.close();
-  }
 }

@@ -53,9 +53,19 @@ export function refuseSecrets(args: readonly string[]): void {
       'a password is not taken as an argument: everybody who can list processes would read it',
       'Set TOKENCTL_PASSWORD, or give --password-file ("-" reads standard input).',
     );
-  if (args.some((arg) => /^(--token|--access-token|--subject-token)(=|$)/.test(arg) || /eyJ[\w-]{8,}\./.test(arg)))
-    throw usageFailure(
-      'a token is not taken as an argument: everybody who can list processes would read it',
-      'Name the source (--source) or the slot (--slot) of the token; `tokenctl list` shows both. Consider it leaked: revoke it.',
-    );
+  const isToken = (arg: string): boolean =>
+    /^(--token|--access-token|--refresh-token|--subject-token|--actor-token)(=|$)/.test(arg) ||
+    /eyJ[\w-]{8,}\./.test(arg);
+  if (!args.some(isToken)) return;
+  const remedies: Readonly<Record<string, string>> = {
+    get: 'Give a subject token on standard input, with --subject-token-stdin.',
+    'refresh-token': 'Give a refresh token on standard input: `tokenctl refresh-token set SOURCE < file`.',
+  };
+  const remedy =
+    args.map((arg) => remedies[arg]).find((known) => known !== undefined) ??
+    'Name the source (--source) or the slot (--slot) of the token; `tokenctl list` shows both.';
+  throw usageFailure(
+    'a token is not taken as an argument: everybody who can list processes would read it',
+    `${remedy} Consider this one leaked: revoke it.`,
+  );
 }

@@ -1,153 +1,22 @@
 import { readFile } from 'node:fs/promises';
-import { systemRandom } from '@token-broker/foundation';
-import type { SourceOptions, Token } from '@token-broker/client';
-import {
-  ERRORS,
-  failure,
-  TokenBrokerError,
-  type ErrorCode,
-  type ListReply,
-  type ReloadReply,
-  type RevokeReply,
-  type RevokeRequest,
-  type StatusReply,
-} from '@token-broker/protocol';
+import { ERRORS, type ErrorCode, type ReloadReply, type RevokeReply } from '@token-broker/protocol';
 import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import type { ConnectionSettings } from './connection-settings.js';
 import { EXIT_OF } from './exit-codes.js';
-import { runTokenctl } from './program.js';
-import type { Door } from './surroundings.js';
+import {
+  errorOf,
+  GENERATION,
+  LOGIN,
+  REVOKED,
+  runOn,
+  SLOT,
+  throwing,
+  TOKEN,
+  type Given,
+  type Outcome,
+} from './fakes/run.js';
 
-const SLOT = 'abcdefghijklmnopqrstuv';
-const TOKEN = 'secret-access-token';
-/** 2026-11-05 12:34:56.789 UTC, in microseconds. */
-const GENERATION = Date.UTC(2026, 10, 5, 12, 34, 56, 789) * 1_000;
-
-const REVOKED: RevokeReply = {
-  v: 1,
-  id: 'revocation-1',
-  dryRun: false,
-  slots: 12,
-  nearCaches: 3,
-  durable: true,
-  broadcast: true,
-  complete: true,
-  brokers: { expected: 2, acked: 2 },
-  tookMs: 42,
-};
-
-const STATUS: StatusReply = {
-  v: 1,
-  broker: 'broker-1',
-  version: '0.1.0',
-  uptimeMs: 3_720_000,
-  ready: true,
-  nats: { connected: true },
-  redis: { available: false, leaseAgeMs: 1_500 },
-  brokers: ['broker-1', 'broker-2'],
-  partitions: [
-    { epoch: 7, vseq: 2 },
-    { epoch: 0, vseq: 0 },
-  ],
-  sources: [{ name: 'payments', provider: 'oauth2', heldSlots: 4, idpCalls: 5, idpErrors: 1, callsSaved: 99_000 }],
-  nearCaches: [{ caller: 'orders', instance: 'a1', seenMs: 12_000 }],
-};
-
-interface Given {
-  readonly env?: Record<string, string>;
-  readonly files?: Record<string, string>;
-  /** `undefined`: nobody can be asked. */
-  readonly answer?: boolean;
-  readonly isTTY?: boolean;
-  readonly get?: () => Promise<Partial<Token>>;
-  readonly revoke?: (request: RevokeRequest) => Promise<RevokeReply>;
-  readonly list?: ListReply;
-  readonly reload?: ReloadReply;
-  readonly openDoor?: () => Promise<Door>;
-}
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly settings: ConnectionSettings | undefined;
-  readonly requests: readonly unknown[];
-  readonly questions: readonly string[];
-  readonly closed: number;
-}
-
-const LOGIN = { TOKENCTL_USER: 'ops', TOKENCTL_PASSWORD: 'hidden-password' };
-
-/** Runs the real program on made-up surroundings. */
-async function run(args: readonly string[], given: Given = {}): Promise<Outcome> {
-  let [stdout, stderr, closed] = ['', '', 0];
-  let settings: ConnectionSettings | undefined;
-  const requests: unknown[] = [];
-  const questions: string[] = [];
-  const door: Door = {
-    operator: {
-      revoke(request) {
-        requests.push(request);
-        return given.revoke?.(request) ?? Promise.resolve({ ...REVOKED, dryRun: request.dryRun === true });
-      },
-      list(request) {
-        requests.push(request);
-        return Promise.resolve(given.list ?? { v: 1, slots: [], truncated: false });
-      },
-      status: () => Promise.resolve(STATUS),
-      reload: () => Promise.resolve(given.reload ?? { v: 1, outcome: 'reloaded', problems: [] }),
-    },
-    async get(source: string, parameters: SourceOptions, minTtlMs) {
-      requests.push({ source, parameters, minTtlMs });
-      const token = {
-        accessToken: TOKEN,
-        tokenType: 'bearer',
-        scope: 'read',
-        epoch: 1,
-        generation: GENERATION,
-        verified: true,
-        expiresInMs: 60_000,
-      };
-      return { ...token, ...(await given.get?.()) };
-    },
-    close() {
-      closed += 1;
-      return Promise.resolve();
-    },
-  };
-  const code = await runTokenctl(args, {
-    stdout: { write: (text) => void (stdout += text), isTTY: given.isTTY === true },
-    stderr: { write: (text) => void (stderr += text), isTTY: given.isTTY === true },
-    env: given.env ?? LOGIN,
-    interactive: given.answer !== undefined,
-    clock: new VirtualClock(),
-    random: systemRandom,
-    confirm(question) {
-      questions.push(question);
-      return Promise.resolve(given.answer === true);
-    },
-    readFile(path) {
-      const text = given.files?.[path];
-      return text === undefined
-        ? Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' }))
-        : Promise.resolve(text);
-    },
-    openDoor(opened) {
-      settings = opened;
-      return given.openDoor?.() ?? Promise.resolve(door);
-    },
-  });
-  return { code, stdout, stderr, settings, requests, questions, closed };
-}
-
-function throwing(code: ErrorCode, message = 'it failed'): () => Promise<never> {
-  return () => Promise.reject(new TokenBrokerError(failure(code, message)));
-}
-
-function errorOf({ stdout }: Outcome): { code: string; message: string; remedy: string } {
-  return (JSON.parse(stdout) as { error: { code: string; message: string; remedy: string } }).error;
-}
+const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 
 describe('a command line that is wrong', () => {
   it.each([
@@ -217,7 +86,7 @@ describe('a command line that is wrong', () => {
 });
 
 describe('help', () => {
-  it.each(['get', 'list', 'status', 'revoke', 'reload', 'check', 'nats-permissions'])(
+  it.each(['get', 'list', 'status', 'revoke', 'refresh-token', 'reload', 'check', 'nats-permissions'])(
     'of %s has examples and the global options, and ends with 0',
     async (command) => {
       const { code, stdout, stderr } = await run([command, '--help']);

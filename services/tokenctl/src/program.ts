@@ -4,6 +4,7 @@ import { checkCommand } from './commands/check.js';
 import { getCommand } from './commands/get.js';
 import { listCommand } from './commands/list.js';
 import { natsPermissionsCommand } from './commands/nats-permissions.js';
+import { refreshTokenCommand } from './commands/refresh-token.js';
 import { reloadCommand } from './commands/reload.js';
 import { revokeCommand } from './commands/revoke.js';
 import { statusCommand } from './commands/status.js';
@@ -91,12 +92,13 @@ function createProgram(invocation: Invocation): Command {
     listCommand(invocation),
     statusCommand(invocation),
     revokeCommand(invocation),
+    refreshTokenCommand(invocation),
     reloadCommand(invocation),
     checkCommand(invocation),
     natsPermissionsCommand(invocation),
   ];
   for (const command of commands) program.addCommand(command);
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap(({ commands: inner }) => inner)]) {
     command
       .exitOverride()
       .configureHelp({ showGlobalOptions: true })

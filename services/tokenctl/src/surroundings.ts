@@ -11,7 +11,7 @@ export interface Output {
 
 /** An open way to the brokers. */
 export interface Door {
-  readonly operator: Pick<Operator, 'revoke' | 'list' | 'status' | 'reload'>;
+  readonly operator: Pick<Operator, 'revoke' | 'list' | 'status' | 'reload' | 'setRefreshToken'>;
   /** @param minTtlMs the least remaining life that is of use */
   get(source: string, parameters: SourceOptions, minTtlMs: number | undefined): Promise<Token>;
   close(): Promise<void>;
@@ -28,6 +28,11 @@ export interface Surroundings {
   readonly random: Random;
   /** Asks a question that is answered by yes or no. Anything but yes is no. */
   confirm(question: string): Promise<boolean>;
+  /**
+   * What is on standard input, to its end or a little beyond the longest token. Where that is a terminal, the question is
+   * asked on standard error, and what is typed is not shown.
+   */
+  readSecret(question: string): Promise<string>;
   /** The text of a file; `-` is standard input. Rejects with the error of the file system. */
   readFile(path: string): Promise<string>;
   /** Connects, within `settings.timeoutMs`. Rejects with a `CommandFailure`. */

@@ -6,6 +6,7 @@ import { examples, type Invocation } from '../invocation.js';
 import { duration, once, requireSource } from '../option-parsers.js';
 import type { Printer } from '../output/printer.js';
 import { generationTime } from '../output/texts.js';
+import { tokensFromInput } from '../standard-input.js';
 
 type OutputForm = 'token' | 'json' | 'header';
 
@@ -16,6 +17,7 @@ interface GetOptions {
   /** Milliseconds. */
   readonly minTtl?: number;
   readonly output?: OutputForm;
+  readonly subjectTokenStdin?: true;
 }
 
 /** `get`: the token alone on standard output, so that it can be piped; what is known of it on standard error. */
@@ -30,6 +32,10 @@ export function getCommand(invocation: Invocation): Command {
     .option('--audience <text>', 'the audience; without it the source’s own', once)
     .option('--resource <uri>', 'the resource (RFC 8707)', once)
     .option('--min-ttl <duration>', 'the least remaining life that is of use, such as 30s', duration)
+    .option(
+      '--subject-token-stdin',
+      'on behalf of the subject token on standard input; an actor token in a second line',
+    )
     .addOption(
       new Option('--output <form>', 'what goes to standard output (default: token)').choices([
         'token',
@@ -42,6 +48,7 @@ export function getCommand(invocation: Invocation): Command {
       examples(
         'tokenctl get payments-api --user orders --password-file ./orders.password',
         'tokenctl get payments-api --scope "payments:read" --min-ttl 5m --output json',
+        'tokenctl get invoices --subject-token-stdin < subject-token.txt',
         'tokenctl get payments-api --output header | curl -H @- https://payments.example.com/',
       ),
     )
@@ -49,9 +56,8 @@ export function getCommand(invocation: Invocation): Command {
       const printer = invocation.printer(command);
       const form = formOf(options.output, printer.isJson);
       const source = requireSource(given);
-      const token = await invocation.throughDoor(command, (door) =>
-        door.get(source, parametersOf(options), options.minTtl),
-      );
+      const parameters = { ...parametersOf(options), ...(await subjectOf(invocation, command, options)) };
+      const token = await invocation.throughDoor(command, (door) => door.get(source, parameters, options.minTtl));
       invocation.surroundings.stdout.write(`${rendered(source, token, form)}\n`);
       describe(printer, source, token, options.minTtl);
     });
@@ -69,6 +75,16 @@ function parametersOf({ scope, audience, resource }: GetOptions): SourceOptions 
     ...(audience === undefined ? {} : { audience }),
     ...(resource === undefined ? {} : { resource }),
   };
+}
+
+async function subjectOf(
+  invocation: Invocation,
+  command: Command,
+  { subjectTokenStdin }: GetOptions,
+): Promise<SourceOptions> {
+  if (subjectTokenStdin === undefined) return {};
+  const [subjectToken = '', actorToken] = await tokensFromInput(invocation, command, 'subject token', 2);
+  return { subjectToken, ...(actorToken === undefined ? {} : { actorToken }) };
 }
 
 function rendered(source: string, token: Token, form: OutputForm): string {

@@ -19,6 +19,7 @@ interface RevokeOptions {
   readonly dryRun?: true;
   readonly yes?: true;
   readonly wait?: true;
+  readonly atProvider?: true;
   readonly reason?: string;
   readonly failIfNothing?: true;
 }
@@ -36,6 +37,7 @@ export function revokeCommand(invocation: Invocation): Command {
     .option('--dry-run', 'show what would go, change nothing')
     .option('-y, --yes', 'do not ask')
     .option('--wait', 'wait until every near cache has confirmed, at most --timeout')
+    .option('--at-provider', 'take them back at the identity provider too (RFC 7009), at most --timeout')
     .option('--reason <text>', 'for the audit trail', once)
     .option('--fail-if-nothing', 'exit with 5 when nothing matched')
     .addHelpText(
@@ -43,6 +45,7 @@ export function revokeCommand(invocation: Invocation): Command {
       examples(
         'tokenctl revoke --source payments-api --dry-run',
         'tokenctl revoke --source payments-api --wait --timeout 30s --reason "leaked in a log"',
+        'tokenctl revoke --source payments-api --at-provider --yes',
         'tokenctl revoke --all --yes --wait --json',
       ),
     )
@@ -52,7 +55,7 @@ export function revokeCommand(invocation: Invocation): Command {
       const mustAsk = options.dryRun !== true && options.yes !== true;
       if (mustAsk) requireSomebodyToAsk(invocation, command);
       const exitCode = await invocation.throughDoor(command, async (door) => {
-        if (mustAsk && !(await isWanted(invocation, door, selector))) {
+        if (mustAsk && !(await isWanted(invocation, door, selector, options))) {
           invocation.printer(command).note('Nothing was revoked.');
           return EXIT.failed;
         }
@@ -74,9 +77,11 @@ function selectorOf({ source, slot, all }: RevokeOptions): Selector {
   return { all: true };
 }
 
-function requireSensible({ dryRun, wait, reason }: RevokeOptions): void {
+function requireSensible({ dryRun, wait, atProvider, reason }: RevokeOptions): void {
   if (dryRun === true && wait === true)
     throw usageFailure('--dry-run and --wait exclude each other', 'A dry run changes nothing to wait for.');
+  if (dryRun === true && atProvider === true)
+    throw usageFailure('--dry-run and --at-provider exclude each other', 'A dry run takes nothing back anywhere.');
   if (reason !== undefined && reason.length > MAX_REASON_CHARACTERS)
     throw usageFailure('--reason is too long', `It may have ${String(MAX_REASON_CHARACTERS)} characters.`);
 }
@@ -90,10 +95,15 @@ function requireSomebodyToAsk({ surroundings }: Invocation, command: Command): v
 }
 
 /** Says what would go before it asks. */
-async function isWanted({ surroundings }: Invocation, door: Door, selector: Selector): Promise<boolean> {
+async function isWanted(
+  { surroundings }: Invocation,
+  door: Door,
+  selector: Selector,
+  { atProvider }: RevokeOptions,
+): Promise<boolean> {
   const { slots, nearCaches } = await door.operator.revoke({ selector, dryRun: true });
   const what = `${describeSelector(selector)}: ${counted(slots, 'token')}, ${counted(nearCaches, 'near cache')}`;
-  return surroundings.confirm(`Revoke ${what}?`);
+  return surroundings.confirm(`Revoke ${what}${atProvider === true ? ', at the identity provider too' : ''}?`);
 }
 
 async function run(
@@ -106,14 +116,17 @@ async function run(
   const printer = invocation.printer(command);
   const { timeout: timeoutMs } = command.optsWithGlobals<GlobalOptions>();
   const isDry = options.dryRun === true;
-  const isWaiting = options.wait === true;
-  const stopShowing = isWaiting && !printer.isJson ? showWaiting(invocation.surroundings, timeoutMs) : undefined;
+  const awaited = awaitedBy(options);
+  const stopShowing =
+    awaited === undefined || printer.isJson ? undefined : showWaiting(invocation.surroundings, awaited, timeoutMs);
   let reply: RevokeReply;
   try {
     reply = await door.operator.revoke({
       selector,
       ...(isDry ? { dryRun: true } : {}),
-      ...(isWaiting ? { wait: true, timeoutMs } : {}),
+      ...(options.wait === true ? { wait: true } : {}),
+      ...(options.atProvider === true ? { atProvider: true } : {}),
+      ...(awaited === undefined ? {} : { timeoutMs }),
       ...(options.reason === undefined ? {} : { reason: options.reason }),
     });
   } catch (error) {
@@ -123,6 +136,12 @@ async function run(
   }
   printer.result(reply, (style) => renderRevocation(selector, reply, style));
   return exitCodeOf(reply, options);
+}
+
+/** What this revocation waits for beside the brokers. */
+function awaitedBy({ wait, atProvider }: RevokeOptions): string | undefined {
+  if (wait === true) return atProvider === true ? 'near caches and the identity provider' : 'near caches to confirm';
+  return atProvider === true ? 'the identity provider' : undefined;
 }
 
 /** An answer that never came does not say that nothing happened. */
@@ -137,8 +156,11 @@ function withDoubt(error: unknown): CommandFailure {
   return new CommandFailure({ code, message, remedy: doubt[code] ?? remedy }, exitCode, details);
 }
 
-function exitCodeOf(reply: RevokeReply, { failIfNothing }: RevokeOptions): ExitCode {
-  const isDone = reply.complete && reply.broadcast && (reply.receipts?.stragglers.length ?? 0) === 0;
+function exitCodeOf(reply: RevokeReply, { failIfNothing, atProvider }: RevokeOptions): ExitCode {
+  const { receipts, provider } = reply;
+  // One that the identity provider has no way to take back is as good there as one for which it failed.
+  const isTakenBack = atProvider !== true || (provider !== undefined && provider.revoked === provider.asked);
+  const isDone = reply.complete && reply.broadcast && (receipts?.stragglers.length ?? 0) === 0 && isTakenBack;
   if (!reply.dryRun && !isDone) return EXIT.failed;
   return reply.slots === 0 && failIfNothing === true ? EXIT.nothing : EXIT.ok;
 }

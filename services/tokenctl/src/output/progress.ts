@@ -4,8 +4,8 @@ import type { Surroundings } from '../surroundings.js';
 const TICK_MS = 1_000;
 
 /** Says what is waited for, and on a terminal for how long already. Returns what ends it. */
-export function showWaiting({ stderr, clock }: Surroundings, limitMs: number): () => void {
-  const text = `Waiting for near caches to confirm, at most ${formatDuration(limitMs)}`;
+export function showWaiting({ stderr, clock }: Surroundings, awaited: string, limitMs: number): () => void {
+  const text = `Waiting for ${awaited}, at most ${formatDuration(limitMs)}`;
   if (!stderr.isTTY) {
     stderr.write(`${text}.\n`);
     return () => undefined;

@@ -28,7 +28,7 @@ function dryRunLines(selector: Selector, { slots, nearCaches }: RevokeReply): st
 }
 
 function doneLines(selector: Selector, reply: RevokeReply, style: Style): string[] {
-  const { id, slots, complete, durable, broadcast, brokers, nearCaches, receipts, tookMs } = reply;
+  const { id, slots, complete, durable, broadcast, brokers, nearCaches, receipts, provider, tookMs } = reply;
   const what = describeSelector(selector);
   const verdict = complete
     ? `${style.good('Revoked')} ${what}: ${counted(slots, 'token')}, in ${formatDuration(tookMs)}.`
@@ -50,8 +50,26 @@ function doneLines(selector: Selector, reply: RevokeReply, style: Style): string
   if (receipts !== undefined) lines.push(...receiptLines(receipts, style));
   else if (broadcast && nearCaches > 0)
     lines.push(`Near caches: ${counted(nearCaches, 'was', 'were')} told; --wait says who has confirmed.`);
+  if (provider !== undefined) lines.push(...providerLines(provider, style));
   lines.push(style.dim(`Revocation ${id}`));
   return lines;
+}
+
+function providerLines(
+  { asked, revoked, unsupported, failed }: NonNullable<RevokeReply['provider']>,
+  style: Style,
+): string[] {
+  if (asked === 0) return ['Taken back at the identity provider: none, since none was held.'];
+  const left = [
+    ...(failed > 0 ? [`${String(failed)} failed`] : []),
+    ...(unsupported > 0 ? [`${String(unsupported)} of a source that has no way to`] : []),
+  ].join(', ');
+  const line = `Taken back at the identity provider: ${String(revoked)} of ${String(asked)}`;
+  if (revoked === asked) return [`${line}.`];
+  return [
+    `${line} (${style.bad(left === '' ? `${String(asked - revoked)} failed` : left)}).`,
+    '  Whoever has one of the others may use it until it expires: end it there by hand. The brokers’ log says why.',
+  ];
 }
 
 function receiptLines(receipts: NonNullable<RevokeReply['receipts']>, style: Style): string[] {

@@ -1,5 +1,6 @@
 import { formatDuration } from '@token-broker/foundation';
 import type { StatusReply } from '@token-broker/protocol';
+import { renderBudgets, renderRefreshTokens } from './source-pages.js';
 import { printable, type Style } from './style.js';
 import { renderTable } from './table.js';
 import { counted } from './texts.js';
@@ -22,9 +23,14 @@ export function renderStatus(status: StatusReply, style: Style): string {
     ['Near caches', counted(status.nearCaches.length, 'near cache')],
   ];
   const head = facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}\n`).join('');
-  return [head, renderSources(status.sources), renderNearCaches(status.nearCaches)]
-    .filter((part) => part !== '')
-    .join('\n');
+  const parts = [
+    head,
+    renderSources(status.sources),
+    renderRefreshTokens(status.sources, style),
+    renderBudgets(status.sources),
+    renderNearCaches(status.nearCaches),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
 }
 
 function describePartitions(partitions: StatusReply['partitions']): string {

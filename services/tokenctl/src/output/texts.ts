@@ -5,8 +5,13 @@ export function counted(count: number, singular: string, plural = `${singular}s`
 
 /** A generation is the time of its birth in microseconds: as people write it, in UTC. */
 export function generationTime(generation: number): string {
-  const at = new Date(generation / 1_000);
-  return Number.isNaN(at.getTime()) ? String(generation) : at.toISOString().replace('T', ' ').replace('Z', '');
+  return Number.isNaN(new Date(generation / 1_000).getTime()) ? String(generation) : timeOf(generation / 1_000);
+}
+
+/** A moment as people write it, in UTC. */
+export function timeOf(wallMs: number): string {
+  const at = new Date(wallMs);
+  return Number.isNaN(at.getTime()) ? String(wallMs) : at.toISOString().replace('T', ' ').replace('Z', '');
 }
 
 /** The value that `share` (0 to 1) of the sorted figures do not exceed (nearest rank). */

@@ -1,0 +1,161 @@
+import { systemRandom, type Clock } from '@token-broker/foundation';
+import type { SourceOptions, Token } from '@token-broker/client';
+import {
+  failure,
+  TokenBrokerError,
+  type ErrorCode,
+  type ListReply,
+  type ReloadReply,
+  type RevokeReply,
+  type RevokeRequest,
+  type SetRefreshTokenReply,
+  type StatusReply,
+} from '@token-broker/protocol';
+import type { ConnectionSettings } from '../connection-settings.js';
+import { runTokenctl } from '../program.js';
+import type { Door } from '../surroundings.js';
+
+export const SLOT = 'abcdefghijklmnopqrstuv';
+export const TOKEN = 'secret-access-token';
+/** 2026-11-05 12:34:56.789 UTC, in microseconds. */
+export const GENERATION = Date.UTC(2026, 10, 5, 12, 34, 56, 789) * 1_000;
+
+export const REVOKED: RevokeReply = {
+  v: 1,
+  id: 'revocation-1',
+  dryRun: false,
+  slots: 12,
+  nearCaches: 3,
+  durable: true,
+  broadcast: true,
+  complete: true,
+  brokers: { expected: 2, acked: 2 },
+  tookMs: 42,
+};
+
+export const STATUS: StatusReply = {
+  v: 1,
+  broker: 'broker-1',
+  version: '0.1.0',
+  uptimeMs: 3_720_000,
+  ready: true,
+  nats: { connected: true },
+  redis: { available: false, leaseAgeMs: 1_500 },
+  brokers: ['broker-1', 'broker-2'],
+  partitions: [
+    { epoch: 7, vseq: 2 },
+    { epoch: 0, vseq: 0 },
+  ],
+  sources: [{ name: 'payments', provider: 'oauth2', heldSlots: 4, idpCalls: 5, idpErrors: 1, callsSaved: 99_000 }],
+  nearCaches: [{ caller: 'orders', instance: 'a1', seenMs: 12_000 }],
+};
+
+export interface Given {
+  readonly env?: Record<string, string>;
+  readonly files?: Record<string, string>;
+  /** `undefined`: nobody can be asked. */
+  readonly answer?: boolean;
+  readonly isTTY?: boolean;
+  readonly get?: () => Promise<Partial<Token>>;
+  readonly revoke?: (request: RevokeRequest) => Promise<RevokeReply>;
+  readonly list?: ListReply;
+  readonly reload?: ReloadReply;
+  readonly status?: StatusReply;
+  readonly setRefreshToken?: () => Promise<SetRefreshTokenReply>;
+  /** What is on standard input, or typed. */
+  readonly secret?: string;
+  readonly openDoor?: () => Promise<Door>;
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly settings: ConnectionSettings | undefined;
+  readonly requests: readonly unknown[];
+  readonly questions: readonly string[];
+  readonly closed: number;
+}
+
+export const LOGIN = { TOKENCTL_USER: 'ops', TOKENCTL_PASSWORD: 'hidden-password' };
+
+/** Runs the real program on made-up surroundings. */
+export async function runOn(clock: Clock, args: readonly string[], given: Given = {}): Promise<Outcome> {
+  let [stdout, stderr, closed] = ['', '', 0];
+  let settings: ConnectionSettings | undefined;
+  const requests: unknown[] = [];
+  const questions: string[] = [];
+  const door: Door = {
+    operator: {
+      revoke(request) {
+        requests.push(request);
+        return given.revoke?.(request) ?? Promise.resolve({ ...REVOKED, dryRun: request.dryRun === true });
+      },
+      list(request) {
+        requests.push(request);
+        return Promise.resolve(given.list ?? { v: 1, slots: [], truncated: false });
+      },
+      status: () => Promise.resolve(given.status ?? STATUS),
+      reload: () => Promise.resolve(given.reload ?? { v: 1, outcome: 'reloaded', problems: [] }),
+      setRefreshToken(request) {
+        requests.push(request);
+        const { source } = request;
+        return (
+          given.setRefreshToken?.() ?? Promise.resolve({ v: 1, source, sequence: 0, replicas: 2, replaced: false })
+        );
+      },
+    },
+    async get(source: string, parameters: SourceOptions, minTtlMs) {
+      requests.push({ source, parameters, minTtlMs });
+      const token = {
+        accessToken: TOKEN,
+        tokenType: 'bearer',
+        scope: 'read',
+        epoch: 1,
+        generation: GENERATION,
+        verified: true,
+        expiresInMs: 60_000,
+      };
+      return { ...token, ...(await given.get?.()) };
+    },
+    close() {
+      closed += 1;
+      return Promise.resolve();
+    },
+  };
+  const code = await runTokenctl(args, {
+    stdout: { write: (text) => void (stdout += text), isTTY: given.isTTY === true },
+    stderr: { write: (text) => void (stderr += text), isTTY: given.isTTY === true },
+    env: given.env ?? LOGIN,
+    interactive: given.answer !== undefined,
+    clock,
+    random: systemRandom,
+    confirm(question) {
+      questions.push(question);
+      return Promise.resolve(given.answer === true);
+    },
+    readSecret(question) {
+      questions.push(question);
+      return Promise.resolve(given.secret ?? '');
+    },
+    readFile(path) {
+      const text = given.files?.[path];
+      return text === undefined
+        ? Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' }))
+        : Promise.resolve(text);
+    },
+    openDoor(opened) {
+      settings = opened;
+      return given.openDoor?.() ?? Promise.resolve(door);
+    },
+  });
+  return { code, stdout, stderr, settings, requests, questions, closed };
+}
+
+export function throwing(code: ErrorCode, message = 'it failed'): () => Promise<never> {
+  return () => Promise.reject(new TokenBrokerError(failure(code, message)));
+}
+
+export function errorOf({ stdout }: Outcome): { code: string; message: string; remedy: string } {
+  return (JSON.parse(stdout) as { error: { code: string; message: string; remedy: string } }).error;
+}
