@@ -83,15 +83,22 @@ describe('on a NATS server with the permissions that nats-permissions prints', (
   let server: NatsServer;
   let broker: NatsConnection;
   const passwords = new Map<string, string>();
+  /** Bodies of `get` and `refresh-token`, in order. */
+  const asked: string[] = [];
 
   /** As much of a broker as answers: `ops` may do everything, `orders` is refused. */
   function answer(message: Msg): void {
-    const [, , verb, caller] = message.subject.split('.');
+    const [, , verb, caller, order] = message.subject.split('.');
     const refuse = (cause: Failure): boolean => message.respond(encode({ v: 1, error: cause }));
     if (verb === 'sync') refuse(failure('STORE_UNAVAILABLE', 'this broker is a fake'));
     else if (caller !== 'ops') refuse(failure('FORBIDDEN', `the caller "${caller ?? ''}" may not`));
-    else if (verb === 'get') message.respond(encode(tokenReply()));
-    else {
+    else if (verb === 'get') {
+      asked.push(Buffer.from(message.data).toString());
+      message.respond(encode(tokenReply()));
+    } else if (order === 'refresh-token') {
+      asked.push(Buffer.from(message.data).toString());
+      message.respond(encode({ v: 1, source: 'payments', sequence: 0, replicas: 0, replaced: false }));
+    } else {
       const request = decode(revokeRequestSchema, message.data, LIMITS.requestBytes);
       if (!request.ok) refuse(failure('BAD_REQUEST', request.error));
       else if ('slot' in request.value.selector) {
@@ -116,6 +123,27 @@ describe('on a NATS server with the permissions that nats-permissions prints', (
   afterAll(async () => {
     await broker.close();
     await server.stop();
+  });
+
+  it('sends tokens that it reads from standard input, to its end', async () => {
+    const login = { TOKENCTL_PASSWORD: passwords.get('ops') ?? '' };
+    const on = ['--server', server.url, '--user', 'ops'];
+    asked.length = 0;
+    const set = await tokenctl(['refresh-token', 'set', 'payments', ...on], login, `${'r'.repeat(16_000)}\n`);
+    expect(set).toMatchObject({ code: 0, stderr: '' });
+    expect(set.stdout).toMatch(/^Set: /);
+    const got = await tokenctl(['get', 'payments', '--subject-token-stdin', ...on], login, 'subject\nactor\n');
+    expect(got).toMatchObject({ code: 0, stdout: TOKEN });
+    expect(asked.map((body) => JSON.parse(body) as unknown)).toEqual([
+      { v: 1, source: 'payments', refreshToken: 'r'.repeat(16_000) },
+      expect.objectContaining({ subjectToken: 'subject', actorToken: 'actor' }),
+    ]);
+  });
+
+  it('takes no more of standard input than a token can have', async () => {
+    const program = await tokenctl(['refresh-token', 'set', 'payments', '--caller', 'ops'], {}, 'x'.repeat(1_000_000));
+    expect(program.code).toBe(2);
+    expect(program.stderr).toContain('more than 16384 characters');
   });
 
   it('gets a token, alone on standard output', async () => {
