@@ -2,6 +2,9 @@
 -- spent ones, whoever has taken over: the provider has made it, and may make no other.
 -- ARGV 1 attempt, 2 family and 3 sequence of the spent token, 4 its successor, sealed
 local attempt, family, sequence = ARGV[1], ARGV[2], number(ARGV[3])
+-- Redis that is out of memory refuses a script before its first write, not after one that takes no memory: a successor must
+-- not depend on room.
+redis.call('HDEL', KEYS[1], 'none')
 clearIntentOf(attempt, nameOf(family, sequence))
 if not isThere or entry.family ~= family or entry.exhausted then return { 'replaced' } end
 if entry.sequence == sequence + 1 and entry.succeededBy == attempt then
