@@ -16,7 +16,9 @@ import { createNatsBus } from './adapters/nats/nats-bus.js';
 import { createNatsService } from './adapters/nats/nats-service.js';
 import { createProvider } from './adapters/providers/provider-registry.js';
 import { checkRedis, connectLockMaster, connectRedis } from './adapters/redis/redis-connection.js';
+import { RedisRefreshTokenJournal } from './adapters/redis/redis-refresh-token-journal.js';
 import { RedisStore } from './adapters/redis/redis-store.js';
+import { RedisUpstreamBudgets } from './adapters/redis/redis-upstream-budgets.js';
 import { RedlockLocks } from './adapters/redis/redlock-locks.js';
 import type { RedisClient } from './adapters/redis/scripts.js';
 import { createLog, type JsonLog } from './adapters/telemetry/log.js';
@@ -88,6 +90,8 @@ export async function startBroker(configuration: Configuration, options: StartOp
     commandTimeoutMs,
     onError,
   });
+  const budgets = new RedisUpstreamBudgets({ client, namespace, onError });
+  const journal = new RedisRefreshTokenJournal({ client, namespace, durableReplicas, commandTimeoutMs, onError });
   const locks = new RedlockLocks({ masters, namespace, clock, acquireTimeoutMs: commandTimeoutMs });
   const serving = connectNats(nats, nats.credentials, { name: 'broker', inboxPrefix: '_INBOX.broker', clock, log });
   const events = connectNats(nats, nats.eventCredentials, {
@@ -116,6 +120,8 @@ export async function startBroker(configuration: Configuration, options: StartOp
       aead,
       store,
       locks,
+      budgets,
+      journal,
       bus,
       service,
       subjects,

@@ -107,6 +107,10 @@ it('F20: events that come ten times have no effect', async () => {
   // Acknowledged by every broker on the connection that brings the events: by then each has had all of them.
   const orders = await operator.revoke({ selector: { source: 'orders-api' }, wait: true });
   expect(orders).toMatchObject({ complete: true, brokers: { expected: 3, acked: 3 } });
+  // The receipts are those of near caches that had said that they are there, which this one may do a moment later.
+  await eventually(() => client.stats().invalidations >= invalidations + PARTITIONS, {
+    what: 'the near cache to have heard of the revocation too',
+  });
 
   expect(handle.current).toBe(token);
   expect(told).toEqual(toldBefore);

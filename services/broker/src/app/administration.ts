@@ -1,4 +1,4 @@
-import type { Clock } from '@token-broker/foundation';
+import { Redacted, type Clock } from '@token-broker/foundation';
 import {
   decode,
   emptyRequestSchema,
@@ -7,12 +7,14 @@ import {
   LIMITS,
   listRequestSchema,
   revokeRequestSchema,
+  setRefreshTokenRequestSchema,
   type Failure,
   type ListReply,
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
   type Selector,
+  type SetRefreshTokenReply,
   type StatusReply,
 } from '@token-broker/protocol';
 import type { LeaseKeeper } from './lease-keeper.js';
@@ -21,24 +23,26 @@ import type { ServiceRequest } from './ports/bus.js';
 import { StoreError, type InvalidationTarget, type ListedSlot, type Store } from './ports/store.js';
 import type { Log } from './ports/telemetry.js';
 import { isFailure } from './refusal.js';
+import { doomedTokens, takeAllBack, type ProviderRevocationPorts } from './provider-revocation.js';
 import { revoke, type RevocationPorts } from './revocation.js';
+import { sourceStatuses, type SourceStatusPorts } from './source-status.js';
 import type { Sources } from './sources.js';
 import { PRESENT_FOR_MS } from './sync.js';
-import type { Tally } from './tally.js';
 
 const DEFAULT_WAIT_MS = 10_000;
 const DEFAULT_LIST_LIMIT = 100;
+/** How long a revocation waits for identity providers, unless the order says. */
+const DEFAULT_TAKE_BACK_MS = 30_000;
 /** A dry run, and the count of a revocation, look at no more tokens than this. */
 const COUNT_LIMIT = 100_000;
 
-export interface AdministrationPorts extends RevocationPorts {
+export interface AdministrationPorts extends RevocationPorts, SourceStatusPorts, ProviderRevocationPorts {
   readonly clock: Clock;
   readonly store: Store;
   readonly memory: Memory;
   readonly sources: Sources;
   readonly log: Log;
   readonly leaseKeeper: LeaseKeeper;
-  readonly tally: Tally;
   readonly version: string;
   readonly isReady: () => boolean;
   readonly natsConnected: () => boolean;
@@ -76,10 +80,12 @@ export class Administration {
           return await this.#list(request);
         case 'status':
           return await this.#status(request);
+        case 'refresh-token':
+          return await this.#setRefreshToken(request);
         case 'reload':
           return await this.#reload(request);
         default:
-          return failure('BAD_REQUEST', 'unknown verb; there are revoke, list, status and reload');
+          return failure('BAD_REQUEST', 'unknown verb; there are revoke, list, status, refresh-token and reload');
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -97,13 +103,19 @@ export class Administration {
     }
     const slots = await this.#count(order.selector);
     if (order.dryRun === true) return this.#dryRun(slots);
+    const doomed =
+      order.atProvider === true ? await doomedTokens(this.#ports, this.#filterOf(order.selector)) : undefined;
     const result = await revoke(this.#ports, {
       target: targetOf(order.selector),
       by: request.caller,
       reason: order.reason ?? '',
       ...waitOf(order),
     });
-    return { v: 1, dryRun: false, slots, ...result };
+    if (doomed === undefined) return { v: 1, dryRun: false, slots, ...result };
+    // Last: the tokens are dead here, whatever their identity provider says.
+    const provider = await takeAllBack(this.#ports, doomed, order.timeoutMs ?? DEFAULT_TAKE_BACK_MS);
+    this.#ports.log.audit('revocation: taken back at the identity provider', { id: result.id, ...provider });
+    return { v: 1, dryRun: false, slots, ...result, provider };
   }
 
   async #dryRun(slots: number): Promise<RevokeReply> {
@@ -125,13 +137,29 @@ export class Administration {
   }
 
   async #count(selector: Selector): Promise<number> {
-    const filter =
-      'source' in selector ? { source: selector.source } : 'slot' in selector ? this.#slotFilter(selector.slot) : {};
-    return (await this.#ports.store.list(filter, COUNT_LIMIT)).slots.length;
+    return (await this.#ports.store.list(this.#filterOf(selector), COUNT_LIMIT)).slots.length;
   }
 
-  #slotFilter(slot: string): { readonly slot: string; readonly partition: number } {
-    return { slot, partition: this.#ports.memory.partitionOf(slot) };
+  #filterOf(selector: Selector): Parameters<Store['list']>[0] {
+    if ('source' in selector) return { source: selector.source };
+    if ('all' in selector) return {};
+    return { slot: selector.slot, partition: this.#ports.memory.partitionOf(selector.slot) };
+  }
+
+  async #setRefreshToken(request: ServiceRequest): Promise<SetRefreshTokenReply | Failure> {
+    const decoded = decode(setRefreshTokenRequestSchema, request.body, LIMITS.requestBytes);
+    if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
+    const { sources, refreshTokens, log } = this.#ports;
+    const { source: name, refreshToken } = decoded.value;
+    const source = sources.source(name);
+    if (source === undefined) return failure('UNKNOWN_SOURCE', `there is no source "${name}"`);
+    if (source.configuration.grant.kind !== 'refresh_token')
+      return failure('BAD_REQUEST', `the source "${name}" spends no refresh tokens: its grant is another one`);
+    const seeded = await refreshTokens.seed(source, new Redacted(refreshToken));
+    log.audit('refresh token: put there by an operator', { source: name, by: request.caller, outcome: seeded.kind });
+    if (seeded.kind === 'spent')
+      return failure('BAD_REQUEST', 'this refresh token was put there before and is spent: have a new one issued');
+    return { v: 1, source: name, sequence: 0, replicas: seeded.replicas, replaced: seeded.replaced };
   }
 
   async #list(request: ServiceRequest): Promise<ListReply | Failure> {
@@ -145,8 +173,7 @@ export class Administration {
   async #status(request: ServiceRequest): Promise<StatusReply | Failure> {
     const refused = this.#refuseBody(request);
     if (refused !== undefined) return refused;
-    const { clock, store, memory, sources, leaseKeeper, tally, broker, version, isReady, natsConnected } = this.#ports;
-    const heldBySource = memory.countBySource();
+    const { clock, store, memory, leaseKeeper, broker, version, isReady, natsConnected } = this.#ports;
     const leaseAgeMs = leaseKeeper.leaseAgeMs;
     return {
       v: 1,
@@ -158,12 +185,7 @@ export class Administration {
       redis: { available: store.isAvailable(), leaseAgeMs: leaseAgeMs === undefined ? null : Math.floor(leaseAgeMs) },
       brokers: [...leaseKeeper.brokers],
       partitions: memory.views.map(({ epoch, applied }) => ({ epoch, vseq: applied })),
-      sources: [...sources.current.sources.values()].map(({ configuration: { name, provider } }) => ({
-        name,
-        provider,
-        heldSlots: heldBySource.get(name) ?? 0,
-        ...tally.of(name),
-      })),
+      sources: await sourceStatuses(this.#ports),
       nearCaches: await this.#nearCaches(),
     };
   }

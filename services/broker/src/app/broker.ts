@@ -5,7 +5,9 @@ import { Acknowledgements } from './acknowledgements.js';
 import { Administration } from './administration.js';
 import { ConfigurationInForce, type ReloadResult } from './configuration-in-force.js';
 import { listenToEvents } from './event-listener.js';
+import { FamilyEnds } from './family-ends.js';
 import { GetToken } from './get-token.js';
+import { Governor } from './governor.js';
 import { Keyring } from './keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './lease-keeper.js';
 import { Memory } from './memory.js';
@@ -13,15 +15,19 @@ import { Notices } from './notices.js';
 import type { Bus, Service, ServiceRequest } from './ports/bus.js';
 import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
+import type { RefreshTokenJournal } from './ports/refresh-token-journal.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
+import type { UpstreamBudgets } from './ports/upstream-budgets.js';
 import { Publisher } from './publisher.js';
 import type { ProviderFactory } from './reconfigure.js';
 import { RecordCodec } from './record-codec.js';
 import { Refresher } from './refresher.js';
+import { RefreshTokens } from './refresh-tokens.js';
 import { ReportRejected } from './report-rejected.js';
 import type { RevocationPorts } from './revocation.js';
 import { Routes } from './routes.js';
-import { Sources } from './sources.js';
+import { Sources, type Source } from './sources.js';
+import { SubjectCheck } from './subject-check.js';
 import { Sync } from './sync.js';
 import { Tally } from './tally.js';
 
@@ -31,6 +37,8 @@ export interface BrokerPorts {
   readonly aead: Aead;
   readonly store: Store;
   readonly locks: Locks;
+  readonly budgets: UpstreamBudgets;
+  readonly journal: RefreshTokenJournal;
   readonly bus: Bus;
   readonly service: Service;
   readonly subjects: Subjects;
@@ -53,6 +61,8 @@ export class Broker {
   readonly #sync: Sync;
   readonly #configuration: ConfigurationInForce;
   readonly #leaseMs: number;
+  readonly #governor: Governor;
+  readonly #refreshTokens: RefreshTokens;
   readonly #sources: Sources;
   readonly #memory: Memory;
   readonly #getToken: GetToken;
@@ -94,6 +104,11 @@ export class Broker {
         this.#leaseKeeper.hurry();
       },
     });
+    const governor = new Governor({ clock, random, budgets: ports.budgets, log, metrics });
+    const refreshTokens = new RefreshTokens(
+      { clock, random, journal: ports.journal, keyring, log, recipeKey },
+      namespace,
+    );
     const flight = {
       clock,
       random,
@@ -108,10 +123,16 @@ export class Broker {
       metrics,
       timing,
       recipeKey,
+      governor,
+      refreshTokens,
+      onFamilyOver: (source: Source, family: string): void => {
+        familyEnds.over(source, family);
+      },
     };
     const getToken = new GetToken({
       ...flight,
       routes,
+      subjects: new SubjectCheck({ clock, sources, log }),
       leaseMs,
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),
@@ -146,6 +167,7 @@ export class Broker {
       peers,
       nearCaches,
     };
+    const familyEnds = new FamilyEnds(revocation);
     const rejected = new ReportRejected({
       clock,
       random,
@@ -161,6 +183,9 @@ export class Broker {
     const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
     const administration = new Administration({
       ...revocation,
+      codec,
+      governor,
+      refreshTokens,
       leaseKeeper,
       tally,
       version,
@@ -169,6 +194,8 @@ export class Broker {
       reload: () => this.reload(),
     });
     this.#sync = sync;
+    this.#governor = governor;
+    this.#refreshTokens = refreshTokens;
     this.#sources = sources;
     this.#memory = memory;
     this.#getToken = getToken;
@@ -255,10 +282,16 @@ export class Broker {
     const deadlineMs = clock.elapsedMs() + limitMs;
     this.#refresher.stop();
     await service.drain(limitMs);
-    await within(clock, deadlineMs - clock.elapsedMs(), this.#getToken.settle());
+    await within(clock, deadlineMs - clock.elapsedMs(), this.#settle());
     this.#leaseKeeper.stop();
     await store.leave().catch(() => undefined);
     for (const { provider } of this.#sources.current.sources.values()) await provider.close();
+  }
+
+  /** Flights end with their commit; a refresh token that came back must be in the journal, and each call in its budget. */
+  async #settle(): Promise<void> {
+    await this.#getToken.settle();
+    await Promise.all([this.#refreshTokens.settle(), this.#governor.settled()]);
   }
 
   /** Reads the configuration again; a broken one changes nothing. Never rejects. */

@@ -83,7 +83,7 @@ function takeOver(ports: EventListenerPorts, notice: Extract<FlightNotice, { out
   if (held?.epoch !== notice.epoch || held.generation >= notice.generation) return;
   const source = sources.source(held.address.source);
   if (source?.recipe !== held.address.recipe) return;
-  getToken.look(source, held.address, held.generation, held.wantedAtMs).catch((error: unknown) => {
+  getToken.look(source, held.address, held.generation, held.wantedAtMs, held.wantedBy).catch((error: unknown) => {
     log.debug('store: a renewed token could not be read yet', { reason: error instanceof Error ? error.message : '' });
   });
 }

@@ -1,47 +1,65 @@
-import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
+import { failure, type Failure } from '@token-broker/protocol';
 import { minimumRemainingMs } from '../domain/lifetime.js';
 import type { RecordContent } from '../domain/record.js';
 import { tokenHashOf } from '../domain/recipe.js';
 import { failed, outdated, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
 import { Held } from './held.js';
-import type { IssuedToken, ProviderRequest } from './ports/provider.js';
-import { StoreError, type AsOf, type CommitReply, type CommitRequest } from './ports/store.js';
-import type { CallReason } from './ports/telemetry.js';
+import type { IssuedToken } from './ports/provider.js';
+import { StoreError, type CommitReply, type CommitRequest } from './ports/store.js';
 import { sendUntilAnswered } from './send-until-answered.js';
-import type { Source } from './sources.js';
+import { takeBack } from './take-back.js';
 import { takeRecord } from './take-record.js';
-
-/** A claimed generation: the right, and the duty, to call the identity provider once. */
-export interface Reservation {
-  readonly attempt: string;
-  readonly generation: number;
-  readonly asOf: AsOf;
-  /** The floor that the lock was named by. */
-  readonly floor: number;
-  /** The configuration version that it was made under. */
-  readonly policy: number;
-}
+import { callUpstream, type Reservation, type UpstreamCall } from './upstream-call.js';
 
 /** Pauses after failures in a row, shared by all replicas. */
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 
-/** Calls the identity provider, and commits what it says. `undefined`: refused by the store, read again. */
+/**
+ * Calls the identity provider, and commits what it says. `undefined`: refused by the store, read again. `wait`: another
+ * flight spends what this one needs.
+ */
 export async function fetchAndCommit(
   ports: FlightPorts,
   plan: FlightPlan,
   reservation: Reservation,
-): Promise<FlightOutcome | undefined> {
-  const { clock, metrics, log } = ports;
-  const { source, parameters, address } = plan;
-  const reason: CallReason = plan.reason === 'miss' && reservation.floor > 0 ? 'revoked' : plan.reason;
-  const startedAtMs = clock.elapsedMs();
-  const issued = await source.provider.fetch(requestOf(source, parameters));
-  metrics.idpCalled(address.source, reason, issued.ok ? 'ok' : issued.error.code, clock.elapsedMs() - startedAtMs);
-  if (issued.ok) return commit(ports, plan, reservation, issued.value);
-  const { code, message, detail, retryAfterMs } = issued.error;
-  log.warn('idp: no token', { source: address.source, code, detail });
-  return fail(ports, plan, reservation, failure(code, message, retryAfterMs));
+): Promise<FlightOutcome | 'wait' | undefined> {
+  let called: UpstreamCall;
+  try {
+    called = await callUpstream(ports, plan, reservation);
+  } catch (error) {
+    await giveBack(ports, plan, reservation);
+    throw error;
+  }
+  switch (called.kind) {
+    case 'issued':
+      return commit(ports, plan, reservation, called.issued);
+    case 'failed': {
+      const { code, message, detail, retryAfterMs } = called.failure;
+      ports.log.warn('idp: no token', { source: plan.address.source, code, detail });
+      return fail(ports, plan, reservation, failure(code, message, retryAfterMs));
+    }
+    case 'refused':
+      await giveBack(ports, plan, reservation);
+      // Those who wait for this flight would be told the same; a renewal may be refused what they are not.
+      if (!plan.onlyIfFree) ports.publisher.flightFailed(plan.address, reservation.floor, called.failure);
+      return failed(called.failure);
+    case 'wait':
+      await giveBack(ports, plan, reservation);
+      return 'wait';
+    case 'again':
+      await giveBack(ports, plan, reservation);
+      return undefined;
+  }
+}
+
+/** Best effort: a reservation that is not given back runs out. */
+async function giveBack({ store }: FlightPorts, { address }: FlightPlan, { attempt }: Reservation): Promise<void> {
+  try {
+    await store.abandon(address, attempt);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
 }
 
 async function commit(
@@ -73,6 +91,7 @@ async function commit(
     },
     ports.timing,
     plan.wantedAtMs,
+    plan.caller,
   );
   publisher.flightCommitted(held);
   publisher.refreshed(held, channel);
@@ -90,7 +109,7 @@ async function refused(
 ): Promise<FlightOutcome | undefined> {
   switch (why) {
     case 'dead':
-      takeBack(ports, plan, issued);
+      takeBackDead(ports, plan, issued);
       return undefined;
     case 'epoch':
     case 'lost':
@@ -113,19 +132,12 @@ async function refused(
  * Nobody has seen a token that was revoked before it was committed, and nobody must: the provider takes it back where it
  * can. Only this refusal is sure that no replica uses it.
  */
-function takeBack(ports: FlightPorts, plan: FlightPlan, issued: IssuedToken): void {
+function takeBackDead(ports: FlightPorts, plan: FlightPlan, issued: IssuedToken): void {
+  const { clock, random, log } = ports;
   const { source } = plan.address;
-  const failedBy = (reason: string): void => {
-    ports.log.warn('idp: a token that was revoked in flight could not be taken back', { source, reason });
-  };
-  plan.source.provider.revoke(issued.accessToken).then(
-    (result) => {
-      if (!result.ok) failedBy(result.error.detail);
-    },
-    (error: unknown) => {
-      failedBy(String(error));
-    },
-  );
+  void takeBack({ clock, random }, plan.source.provider, issued.accessToken).then((outcome) => {
+    if (outcome === 'failed') log.warn('idp: a token that was revoked in flight could not be taken back', { source });
+  });
 }
 
 /** Ends the reservation with a failure, for all replicas: with a pause, and a word to those who wait. */
@@ -206,15 +218,4 @@ function contentOf(plan: FlightPlan, reservation: Reservation, issued: IssuedTok
   // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
   const expiresAtMs = Math.floor(reservation.asOf.redisMs + lifeMs);
   return { token, lifeMs, expiresAtMs, parameters: plan.parameters };
-}
-
-function requestOf(source: Source, parameters: TokenParameters): ProviderRequest {
-  const own = source.configuration;
-  const audience = parameters.audience ?? own.audience;
-  const resource = parameters.resource ?? own.resource;
-  return {
-    scopes: parameters.scopes ?? own.scopes,
-    ...(audience === undefined ? {} : { audience }),
-    ...(resource === undefined ? {} : { resource }),
-  };
 }

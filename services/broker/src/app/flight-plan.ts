@@ -1,5 +1,6 @@
-import type { Clock, Random } from '@token-broker/foundation';
+import type { Clock, Random, Redacted } from '@token-broker/foundation';
 import { failure, type Failure, type Timing, type TokenParameters } from '@token-broker/protocol';
+import type { Governor } from './governor.js';
 import type { Held } from './held.js';
 import type { Memory } from './memory.js';
 import type { Notices } from './notices.js';
@@ -8,6 +9,7 @@ import type { SlotAddress, Store } from './ports/store.js';
 import type { CallReason, Layer, Log, Metrics } from './ports/telemetry.js';
 import type { Publisher } from './publisher.js';
 import type { RecordCodec } from './record-codec.js';
+import type { RefreshTokens } from './refresh-tokens.js';
 import type { Source, Sources } from './sources.js';
 
 /** What a flight is for. */
@@ -21,6 +23,15 @@ export interface FlightPlan {
   /** Leaves at once when another replica is at it. */
   readonly onlyIfFree: boolean;
   readonly wantedAtMs: number;
+  /** Whose wish it is: who asked, or was the last to ask for the token that is renewed. */
+  readonly caller?: string;
+  /** Tokens that the caller gave, and that were found to be its own. Kept by nobody. */
+  readonly subject?: SubjectTokens;
+}
+
+export interface SubjectTokens {
+  readonly subjectToken: Redacted;
+  readonly actorToken?: Redacted;
 }
 
 export type FlightOutcome =
@@ -42,6 +53,10 @@ export interface FlightPorts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly timing: Timing;
+  readonly governor: Governor;
+  readonly refreshTokens: RefreshTokens;
+  /** The provider has ended a family of refresh tokens: its access tokens are dead there too, and must be here. */
+  readonly onFamilyOver: (source: Source, family: string) => void;
   /** Keys the hashes of tokens. */
   readonly recipeKey: () => Uint8Array;
 }

@@ -131,6 +131,7 @@ class Flight {
           attempt,
           generation: reply.generation,
           asOf: reply.asOf,
+          isRefetch: reply.isRefetch,
           floor,
           policy,
         });

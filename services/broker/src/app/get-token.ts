@@ -17,6 +17,7 @@ import type { CallReason, Layer } from './ports/telemetry.js';
 import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Source } from './sources.js';
+import type { SubjectCheck } from './subject-check.js';
 import { takeRecord } from './take-record.js';
 
 /** How long a request is held that does not say. */
@@ -26,6 +27,7 @@ const ANSWER_TRIES = 5;
 
 export interface GetTokenPorts extends FlightPorts {
   readonly routes: Routes;
+  readonly subjects: SubjectCheck;
   readonly leaseMs: number;
   /** How long what is held may be served, flagged, while Redis is away. */
   readonly maxStalenessMs: number;
@@ -57,20 +59,24 @@ export class GetToken {
 
   /** Obtains a token of the slot, joining a flight where one is in the air. Never rejects. */
   obtain(
-    route: Pick<Route, 'source' | 'address' | 'parameters'>,
+    route: Pick<Route, 'source' | 'address' | 'parameters'> & Partial<Pick<Route, 'caller' | 'subject'>>,
     wantGreaterThan: number,
     reason: CallReason,
     options: { onlyIfFree?: boolean } = {},
   ): Promise<FlightOutcome> {
-    const { address, source, parameters } = route;
+    const { address, source, parameters, caller, subject } = route;
     const onlyIfFree = options.onlyIfFree ?? false;
     const wantedAtMs = reason === 'refresh' ? Number.NEGATIVE_INFINITY : this.#clock.elapsedMs();
-    const plan: FlightPlan = { source, address, parameters, wantGreaterThan, reason, onlyIfFree, wantedAtMs };
+    const plan: FlightPlan = {
+      ...{ source, address, parameters, wantGreaterThan, reason, onlyIfFree, wantedAtMs },
+      ...(caller === undefined ? {} : { caller }),
+      ...(subject === undefined ? {} : { subject }),
+    };
     return this.#flights.join(keyOf(address, wantGreaterThan, onlyIfFree), () => fly(this.#ports, plan));
   }
 
   /** Takes what the store has into memory; never a reason to call the identity provider. */
-  async look(source: Source, address: SlotAddress, above: number, wantedAtMs: number): Promise<void> {
+  async look(source: Source, address: SlotAddress, above: number, wantedAtMs: number, caller?: string): Promise<void> {
     const { store, sources } = this.#ports;
     const read = await store.read(address, sources.current.policy);
     const plan: FlightPlan = {
@@ -81,6 +87,7 @@ export class GetToken {
       reason: 'refresh',
       onlyIfFree: true,
       wantedAtMs,
+      ...(caller === undefined ? {} : { caller }),
     };
     if (read.kind === 'hit') takeRecord(this.#ports, plan, read, above);
   }
@@ -107,7 +114,22 @@ export class GetToken {
     if (body.deadlineMs !== undefined && body.deadlineMs <= 0) {
       return this.#refuse(target, caller, failure('DEADLINE', 'the deadline is past'), arrivedAtMs);
     }
+    if (route.subject !== undefined) return this.#forSubject(route, body, arrivedAtMs);
     return this.#fromMemory(route, body, arrivedAtMs) ?? this.#slowly(route, body, arrivedAtMs);
+  }
+
+  /** Also what is in memory already is for the owner of the subject token alone. */
+  async #forSubject(route: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
+    const work = this.#ports.subjects.check(route);
+    const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
+    const checked = await within(this.#clock, waitMs, work);
+    const refusal = checked.inTime
+      ? checked.value
+      : failure('DEADLINE', 'the subject token could not be checked in time');
+    if (refusal !== undefined) return this.#refuse(route.address.source, route.caller, refusal, arrivedAtMs);
+    const current = this.#ports.routes.current(route);
+    if (isFailure(current)) return this.#refuse(route.address.source, route.caller, current, arrivedAtMs);
+    return this.#fromMemory(current, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(current, wish, arrivedAtMs));
   }
 
   #parse(request: ServiceRequest): GetRequest | Failure {
@@ -229,6 +251,7 @@ export class GetToken {
   #answer(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
     const { memory, metrics } = this.#ports;
     held.wantedAtMs = nowMs;
+    held.wantedBy = route.caller;
     const { source } = route.address;
     metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
     if (layer !== 'flight') metrics.callSaved(source);

@@ -35,11 +35,13 @@ export class Held {
   dead = false;
   /** Elapsed time of the last request or report. */
   wantedAtMs: number;
+  /** Who asked for it last. */
+  wantedBy: string | undefined;
 
   readonly #redisAheadMs: number;
   readonly #timing: Timing;
 
-  constructor(content: HeldContent, timing: Timing, wantedAtMs: number) {
+  constructor(content: HeldContent, timing: Timing, wantedAtMs: number, wantedBy?: string) {
     const { address, parameters, token, generation, expiresAtMs, lifeMs, asOf, channel } = content;
     this.address = address;
     this.parameters = parameters;
@@ -50,6 +52,7 @@ export class Held {
     this.lifeMs = lifeMs;
     this.asOfVseq = asOf.vseq;
     this.wantedAtMs = wantedAtMs;
+    this.wantedBy = wantedBy;
     this.#redisAheadMs = asOf.redisMs - asOf.sentAtMs;
     this.#timing = timing;
     // Never more than its whole life, also where the clock of Redis has jumped back since it was issued.

@@ -60,6 +60,8 @@ export class Refresher {
     const { slot } = held.address;
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe || this.#planned.get(slot) === held.generation) return;
+    // Nobody keeps the token that a caller gave: the caller brings it again.
+    if (held.parameters.subjectHash !== undefined) return;
     const beforeMs = refreshBeforeExpiryMs(
       source.configuration.refresh.ahead,
       held.lifeMs,
@@ -165,8 +167,9 @@ export class Refresher {
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe) return;
     const dueAtMs = clock.elapsedMs();
-    const { address, parameters, generation } = held;
-    const outcome = await getToken.obtain({ source, address, parameters }, generation, 'refresh', { onlyIfFree: true });
+    const { address, parameters, generation, wantedBy } = held;
+    const route = { source, address, parameters, ...(wantedBy === undefined ? {} : { caller: wantedBy }) };
+    const outcome = await getToken.obtain(route, generation, 'refresh', { onlyIfFree: true });
     if (outcome.kind === 'token') {
       if (outcome.layer === 'flight') metrics.refreshed(address.source, clock.elapsedMs() - dueAtMs);
       return;

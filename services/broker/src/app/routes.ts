@@ -1,5 +1,14 @@
-import { failure, normaliseScopes, type Failure, type GetRequest, type TokenParameters } from '@token-broker/protocol';
+import { Redacted } from '@token-broker/foundation';
+import {
+  failure,
+  normaliseScopes,
+  subjectHashOf,
+  type Failure,
+  type GetRequest,
+  type TokenParameters,
+} from '@token-broker/protocol';
 import { authorise } from '../domain/policy.js';
+import type { SubjectTokens } from './flight-plan.js';
 import type { ServiceRequest } from './ports/bus.js';
 import type { SlotAddress } from './ports/store.js';
 import { isFailure } from './refusal.js';
@@ -11,6 +20,8 @@ export interface Route {
   readonly source: Source;
   readonly address: SlotAddress;
   readonly parameters: TokenParameters;
+  /** Where the source takes tokens of callers: not checked yet. */
+  readonly subject?: SubjectTokens;
   /** The configuration that allows it. */
   readonly under: Snapshot['sources'];
 }
@@ -29,28 +40,29 @@ export class Routes {
   }
 
   /** Checks against the policy; the refusal is for the caller. */
-  resolve(
-    caller: string,
-    sourceName: string,
-    asked: TokenParameters & { readonly subjectToken?: string | undefined },
-  ): Route | Failure {
+  resolve(caller: string, sourceName: string, asked: AskedParameters): Route | Failure {
     const grant = this.#sources.grant(caller, sourceName);
     const source = this.#sources.source(sourceName);
     if (source === undefined) return failure('UNKNOWN_SOURCE', `there is no source "${sourceName}"`);
     if (grant === undefined)
       return failure('FORBIDDEN', `the policy does not give "${sourceName}" to the caller "${caller}"`);
-    if (asked.subjectToken !== undefined)
-      return failure('BAD_REQUEST', `the source "${sourceName}" takes no subject token`);
-    const { scopes, audience, resource } = asked;
+    const { scopes, audience, resource, subject } = asked;
+    const takesSubject = source.configuration.subjectToken !== undefined;
+    if (takesSubject !== (subject !== undefined)) {
+      const problem = takesSubject ? 'needs a subject token' : 'takes no subject token';
+      return failure('BAD_REQUEST', `the source "${sourceName}" ${problem}`);
+    }
     const parameters: TokenParameters = {
       ...(scopes === undefined ? {} : { scopes: normaliseScopes(scopes) }),
       ...(audience === undefined ? {} : { audience }),
       ...(resource === undefined ? {} : { resource }),
+      ...(subject === undefined ? {} : { subjectHash: hashOf(subject) }),
     };
     const allowed = authorise(grant, source.configuration, parameters);
     if (!allowed.ok) return allowed.error;
     const under = this.#sources.current.sources;
-    return { caller, source, address: this.#sources.address(source, parameters), parameters, under };
+    const address = this.#sources.address(source, parameters);
+    return { caller, source, address, parameters, under, ...(subject === undefined ? {} : { subject }) };
   }
 
   /** The fast path: no body, a known subject, one look-up. */
@@ -72,19 +84,34 @@ export class Routes {
   /** The same wish under the configuration of now: a reload may have changed the source or taken it away. */
   current(route: Route): Route | Failure {
     if (route.under === this.#sources.current.sources) return route;
-    return this.resolve(route.caller, route.address.source, route.parameters);
+    const { caller, address, parameters, subject } = route;
+    return this.resolve(caller, address.source, { ...parameters, ...(subject === undefined ? {} : { subject }) });
   }
 }
 
-/** The parameters in a body, as they name a slot. */
+/** What a request asks for; the tokens of its subject are not checked. */
+export type AskedParameters = Omit<TokenParameters, 'subjectHash'> & { readonly subject?: SubjectTokens };
+
+function hashOf({ subjectToken, actorToken }: SubjectTokens): string {
+  return subjectHashOf(subjectToken.reveal(), actorToken?.reveal());
+}
+
+/** The parameters in a body. */
 export function parametersOf(
-  body: Pick<GetRequest, 'scope' | 'audience' | 'resource' | 'subjectToken'>,
-): TokenParameters & { readonly subjectToken?: string } {
-  const { scope, audience, resource, subjectToken } = body;
+  body: Pick<GetRequest, 'scope' | 'audience' | 'resource' | 'subjectToken' | 'actorToken'>,
+): AskedParameters {
+  const { scope, audience, resource, subjectToken, actorToken } = body;
   return {
     ...(scope === undefined ? {} : { scopes: scope }),
     ...(audience === undefined ? {} : { audience }),
     ...(resource === undefined ? {} : { resource }),
-    ...(subjectToken === undefined ? {} : { subjectToken }),
+    ...(subjectToken === undefined ? {} : { subject: subjectOf(subjectToken, actorToken) }),
+  };
+}
+
+function subjectOf(subjectToken: string, actorToken: string | undefined): SubjectTokens {
+  return {
+    subjectToken: new Redacted(subjectToken),
+    ...(actorToken === undefined ? {} : { actorToken: new Redacted(actorToken) }),
   };
 }

@@ -104,7 +104,7 @@ export class Sync {
     };
     const held = this.#addresses(caller, body);
     if (body.verify === true) return { ...reply, live: await this.#live(held) };
-    void this.#noteDemand(held);
+    void this.#noteDemand(caller, held);
     return reply;
   }
 
@@ -146,19 +146,22 @@ export class Sync {
   }
 
   /** A reported slot is in demand: it is refreshed from here, also if nobody has asked this broker for it yet. */
-  async #noteDemand(held: readonly { readonly address: SlotAddress }[]): Promise<void> {
+  async #noteDemand(caller: string, held: readonly { readonly address: SlotAddress }[]): Promise<void> {
     const { clock, memory, sources, getToken, log } = this.#ports;
     const nowMs = clock.elapsedMs();
     const unknown: SlotAddress[] = [];
     for (const { address } of held) {
       const known = memory.peek(address.slot);
       if (known === undefined) unknown.push(address);
-      else known.wantedAtMs = nowMs;
+      else {
+        known.wantedAtMs = nowMs;
+        known.wantedBy = caller;
+      }
     }
     for (let i = 0; i < unknown.length; i += LOOKS_AT_ONCE) {
       const looks = unknown.slice(i, i + LOOKS_AT_ONCE).map(async (address) => {
         const source = sources.source(address.source);
-        if (source !== undefined) await getToken.look(source, address, 0, nowMs);
+        if (source !== undefined) await getToken.look(source, address, 0, nowMs, caller);
       });
       const ended = await Promise.allSettled(looks);
       if (ended.some(({ status }) => status === 'rejected')) {

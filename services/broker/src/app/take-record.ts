@@ -38,6 +38,7 @@ export function takeRecord(ports: FlightPorts, plan: FlightPlan, hit: Hit, wantG
     },
     timing,
     plan.wantedAtMs,
+    plan.caller,
   );
   return { kind: 'token', held: memory.put(held), layer: 'redis' };
 }

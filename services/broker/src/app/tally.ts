@@ -37,11 +37,12 @@ export class Tally {
       revocationDone: forward('revocationDone'),
       synced: forward('synced'),
       reloaded: forward('reloaded'),
-      idpCalled: (source, reason, outcome, tookMs) => {
+      callRefused: forward('callRefused'),
+      idpCalled: (source, reason, outcome, tookMs, caller) => {
         const tally = this.of(source);
         tally.idpCalls++;
         if (outcome !== 'ok') tally.idpErrors++;
-        metrics.idpCalled(source, reason, outcome, tookMs);
+        metrics.idpCalled(source, reason, outcome, tookMs, caller);
       },
       callSaved: (source) => {
         this.of(source).callsSaved++;

@@ -55,13 +55,24 @@ describe('createMetrics', () => {
     ],
     [
       'idpCalled',
-      (metrics) => metrics.idpCalled('payments', 'miss', 'IDP_TIMEOUT', 10_000),
+      (metrics) => metrics.idpCalled('payments', 'miss', 'IDP_TIMEOUT', 10_000, 'orders'),
       {
         'idp_calls_total{outcome="IDP_TIMEOUT",reason="miss",source="payments"}': 1,
+        'idp_calls_caused_total{caller="orders",reason="miss",source="payments"}': 1,
         'idp_call_duration_seconds_sum{outcome="IDP_TIMEOUT",source="payments"}': 10,
         'idp_call_duration_seconds_bucket{le="5",outcome="IDP_TIMEOUT",source="payments"}': 0,
         'idp_call_duration_seconds_bucket{le="10",outcome="IDP_TIMEOUT",source="payments"}': 1,
       },
+    ],
+    [
+      'idpCalled for nobody',
+      (metrics) => metrics.idpCalled('payments', 'refresh', 'ok', 1, undefined),
+      { 'idp_calls_caused_total{caller="(kept warm)",reason="refresh",source="payments"}': 1 },
+    ],
+    [
+      'callRefused',
+      (metrics) => metrics.callRefused('payments', 'refresh-ahead', 'limit'),
+      { 'idp_calls_refused_total{class="refresh-ahead",source="payments",why="limit"}': 1 },
     ],
     ['callSaved', (metrics) => metrics.callSaved('payments'), { 'idp_calls_saved_total{source="payments"}': 1 }],
     [

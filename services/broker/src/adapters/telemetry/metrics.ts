@@ -14,6 +14,9 @@ const MAX_CALLERS = 200;
 const MAX_SOURCES = 500;
 const MAX_COMMANDS = 50;
 
+/** In the place of a caller, for a token that is kept warm. No caller has such a name: it is not an identifier. */
+const NOBODY = '(kept warm)';
+
 /** Refusals of requests whose source may be a name that the caller has made up. */
 const MADE_UP: ReadonlySet<'ok' | ErrorCode> = new Set(['UNKNOWN_SOURCE', 'FORBIDDEN', 'BAD_REQUEST'] as const);
 
@@ -61,6 +64,16 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
   const dropped = counter('requests_dropped', 'Requests that were not answered.', ['reason']);
   const idpCalls = counter('idp_calls', 'Calls of identity providers.', ['source', 'reason', 'outcome']);
   const idpDuration = histogram('idp_call_duration', 'Time of one identity provider call.', ['source', 'outcome']);
+  const callsCaused = counter('idp_calls_caused', 'Calls of identity providers, by the caller that caused them.', [
+    'source',
+    'caller',
+    'reason',
+  ]);
+  const callsRefused = counter('idp_calls_refused', 'Calls that the budget of the upstream did not allow.', [
+    'source',
+    'class',
+    'why',
+  ]);
   const lockWait = histogram('lock_wait_duration', 'Time until the lock of a flight was decided.', ['outcome']);
   const refused = counter('commits_refused', 'Fetched tokens that were discarded.', ['reason']);
   const storeFailures = counter('store_failures', 'Redis commands that failed or had no answer.', ['command']);
@@ -82,11 +95,13 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
       tally.record(sources.of(source, !MADE_UP.has(outcome)), callers.of(caller), layer, outcome, tookMs);
     },
     requestDropped: (reason) => dropped.inc({ reason }),
-    idpCalled(name, reason, outcome, tookMs) {
+    idpCalled(name, reason, outcome, tookMs, caller) {
       const source = sources.of(name);
       idpCalls.inc({ source, reason, outcome });
+      callsCaused.inc({ source, caller: caller === undefined ? NOBODY : callers.of(caller), reason });
       idpDuration.observe({ source, outcome }, seconds(tookMs));
     },
+    callRefused: (source, callClass, why) => callsRefused.inc({ source: sources.of(source), class: callClass, why }),
     callSaved: (source) => tally.saved(sources.of(source)),
     lockWaited: (outcome, tookMs) => lockWait.observe({ outcome }, seconds(tookMs)),
     commitRefused: (reason) => refused.inc({ reason }),

@@ -7,7 +7,9 @@ import { FakeBus, FakeNats } from './fake-bus.js';
 import { FakeLocks } from './fake-locks.js';
 import { FakeIdentityProvider } from './fake-provider.js';
 import { FakeRedis } from './fake-redis.js';
+import { FakeRefreshTokenJournal } from './fake-refresh-token-journal.js';
 import { FakeStore } from './fake-store.js';
+import { FakeUpstreamBudgets } from './fake-upstream-budgets.js';
 import { RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
 
 export const TICK_MS = 1_000;
@@ -36,6 +38,8 @@ export interface Replica {
   readonly name: string;
   readonly broker: Broker;
   readonly store: FakeStore;
+  readonly budgets: FakeUpstreamBudgets;
+  readonly journal: FakeRefreshTokenJournal;
   readonly bus: FakeBus;
   readonly log: RecordedLog;
   readonly metrics: RecordedMetrics;
@@ -70,6 +74,8 @@ export class FakeCluster {
   replica(configuration: Configuration = configurationOf()): Replica {
     const name = `b${String(this.replicas.length + 1)}`;
     const [store, bus, service] = [new FakeStore(this.redis, name), new FakeBus(this.nats, name), new FakeService()];
+    const budgets = new FakeUpstreamBudgets(this.redis);
+    const journal = new FakeRefreshTokenJournal(this.redis);
     const [log, metrics] = [new RecordedLog(), new RecordedMetrics()];
     const subjects = createSubjects();
     const broker = new Broker(
@@ -79,6 +85,8 @@ export class FakeCluster {
         aead: createAesGcm(this.#random),
         store,
         locks: this.locks,
+        budgets,
+        journal,
         bus,
         service,
         subjects,
@@ -100,7 +108,19 @@ export class FakeCluster {
       return JSON.parse(Buffer.from(reply).toString('utf8')) as Reply;
     };
     const get = (body?: object): Promise<Reply> => ask({}, body);
-    const replica: Replica = { name, broker, store, bus, log, metrics, file: configuration, ask, get };
+    const replica: Replica = {
+      name,
+      broker,
+      store,
+      budgets,
+      journal,
+      bus,
+      log,
+      metrics,
+      file: configuration,
+      ask,
+      get,
+    };
     this.replicas.push(replica);
     return replica;
   }

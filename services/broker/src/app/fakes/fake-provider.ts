@@ -10,7 +10,9 @@ export class FakeIdentityProvider {
   /** How long a call takes. */
   tookMs = 0;
   /** In place of the next tokens. */
-  answer: ((call: number) => Issue | undefined) | undefined;
+  answer: ((call: number, request: ProviderRequest) => Issue | undefined) | undefined;
+  /** In place of taking the next tokens back. */
+  revoking: ((token: string) => Awaited<ReturnType<Provider['revoke']>>) | undefined;
   calls = 0;
   mostAtOnce = 0;
   readonly requests: ProviderRequest[] = [];
@@ -28,7 +30,7 @@ export class FakeIdentityProvider {
       fetch: (request) => this.#fetch(request),
       revoke: (token) => {
         this.takenBack.push(token.reveal());
-        return Promise.resolve(ok('revoked' as const));
+        return Promise.resolve(this.revoking?.(token.reveal()) ?? ok('revoked' as const));
       },
       readSubject: () => Promise.resolve(ok(undefined)),
       close: () => Promise.resolve(),
@@ -43,19 +45,24 @@ export class FakeIdentityProvider {
     if (this.tookMs > 0) await delay(this.#clock, this.tookMs);
     else await Promise.resolve();
     this.#atOnce--;
-    return this.answer?.(call) ?? issued(`token-${String(call)}`, lifeMs);
+    return this.answer?.(call, request) ?? issued(`token-${String(call)}`, lifeMs);
   }
 }
 
-export function issued(accessToken: string, lifeMs: number): Issue {
-  return ok({ accessToken: new Redacted(accessToken), tokenType: 'Bearer', lifeMs });
+export function issued(accessToken: string, lifeMs: number, more: Partial<IssuedToken> = {}): Issue {
+  return ok({ accessToken: new Redacted(accessToken), tokenType: 'Bearer', lifeMs, ...more });
 }
 
-export function refused(code: ProviderFailure['code'], retryAfterMs?: number): Issue {
+export function refused(
+  code: ProviderFailure['code'],
+  retryAfterMs?: number,
+  more: Partial<ProviderFailure> = {},
+): Issue {
   return err({
     code,
     message: 'no token',
     detail: 'the fake was told so',
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...more,
   });
 }

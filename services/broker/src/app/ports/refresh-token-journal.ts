@@ -20,7 +20,17 @@ export type SpendReply =
   /** No operator has put one there. */
   | { readonly kind: 'missing' }
   /** The provider refuses it for good: an operator must put another one there. */
-  | { readonly kind: 'exhausted' };
+  | { readonly kind: 'exhausted'; readonly family: string };
+
+export type SeedReply =
+  | {
+      readonly kind: 'ok';
+      /** There was a family before, which is over. */
+      readonly replaced: boolean;
+      /** Replicas of Redis that confirmed the write. */
+      readonly replicas: number;
+    }
+  | { readonly kind: 'spent' };
 
 export interface JournalState {
   readonly kind: 'missing' | 'ready' | 'spending' | 'exhausted';
@@ -64,6 +74,6 @@ export interface RefreshTokenJournal {
    * Begins a family. `hash` is the keyed hash of the token: one that begins a family again is refused as `spent`, unless it
    * is the current one.
    */
-  seed(address: JournalAddress, family: string, sealed: Uint8Array, hash: string): Promise<'ok' | 'spent'>;
+  seed(address: JournalAddress, family: string, sealed: Uint8Array, hash: string): Promise<SeedReply>;
   state(address: JournalAddress): Promise<JournalState>;
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@token-broker/protocol';
+import type { CallClass } from '../../domain/call-class.js';
 
 /** Fields of a log line. Never a token, a secret or a text of the identity provider that was not redacted. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
@@ -29,7 +30,10 @@ export type CallOutcome = 'ok' | ErrorCode;
 export interface Metrics {
   requestServed(source: string, caller: string, layer: Layer, outcome: 'ok' | ErrorCode, tookMs: number): void;
   requestDropped(why: 'reply-subject' | 'no-reply-subject' | 'draining'): void;
-  idpCalled(source: string, reason: CallReason, outcome: CallOutcome, tookMs: number): void;
+  /** `caller`: who caused it; `undefined`: nobody, a token that is kept warm. */
+  idpCalled(source: string, reason: CallReason, outcome: CallOutcome, tookMs: number, caller: string | undefined): void;
+  /** A call that the shared budget did not allow. */
+  callRefused(source: string, callClass: CallClass, why: 'limit' | 'paused' | 'breaker' | 'credential'): void;
   /** An answer that would have been a call of the identity provider without the broker. */
   callSaved(source: string): void;
   lockWaited(outcome: 'acquired' | 'held' | 'error', tookMs: number): void;

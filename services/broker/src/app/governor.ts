@@ -1,0 +1,91 @@
+import type { Clock, Random, Result } from '@token-broker/foundation';
+import { failure, type Failure } from '@token-broker/protocol';
+import { ceilingsFor, type CallClass } from '../domain/call-class.js';
+import type { IssuedToken, ProviderFailure } from './ports/provider.js';
+import { StoreError } from './ports/store.js';
+import type { Log, Metrics } from './ports/telemetry.js';
+import type { BudgetState, SettleRequest, UpstreamBudgets } from './ports/upstream-budgets.js';
+import { sendUntilAnswered } from './send-until-answered.js';
+import type { Source } from './sources.js';
+
+export interface GovernorPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly budgets: UpstreamBudgets;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** How a call ended; `not-made`: it was permitted, and then there was no time left for it. */
+export type CallEnd = Result<IssuedToken, ProviderFailure> | 'not-made';
+
+/**
+ * Asks the shared budget before each call of an upstream, and tells it how the call ended. What a replica learns from an
+ * upstream — a pause, an outage, a refused client — holds for all replicas from their next call on.
+ */
+export class Governor {
+  readonly #ports: GovernorPorts;
+  readonly #settling = new Set<Promise<void>>();
+
+  constructor(ports: GovernorPorts) {
+    this.#ports = ports;
+  }
+
+  /** `undefined`: the call may be made, now. Rejects with a `StoreError` when Redis does not say. */
+  async permit(source: Source, call: string, callClass: CallClass): Promise<Failure | undefined> {
+    const { clock, budgets, metrics } = this.#ports;
+    const { upstream, credential, quota, configuration } = source;
+    const callMs = configuration.lockTimeMs;
+    const request = { upstream, credential, call, callMs, ...ceilingsFor(quota, callClass) };
+    const reply = await sendUntilAnswered(clock, () => budgets.permit(request));
+    if (reply.kind === 'go') return undefined;
+    metrics.callRefused(configuration.name, callClass, reply.why);
+    return failure(reply.code, reply.message, reply.retryAfterMs);
+  }
+
+  /** Not awaited by anybody who waits for a token: until it is told, the call counts as being under way. */
+  settle(source: Source, call: string, end: CallEnd): void {
+    const { clock, random, budgets, log } = this.#ports;
+    const { upstream, credential, quota, configuration } = source;
+    const observed = end === 'not-made' ? undefined : end.ok ? end.value.observed : end.error.observed;
+    const request: SettleRequest = {
+      ...{ upstream, credential, call, outcome: outcomeOf(end), uniform: random.uniform() },
+      limits: ceilingsFor(quota, 'waiting').limits,
+      ...(observed === undefined ? {} : { observed }),
+    };
+    const settling = sendUntilAnswered(clock, () => budgets.settle(request))
+      .catch((error: unknown) => {
+        if (!(error instanceof StoreError)) throw error;
+        // Safe: it counts until it could have reached the provider at the latest. A pause is told by the next call.
+        log.warn('quota: the end of a call could not be noted', { source: configuration.name, reason: error.message });
+      })
+      .finally(() => this.#settling.delete(settling));
+    this.#settling.add(settling);
+  }
+
+  /** Resolves when every end that was told so far has been noted, or given up. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#settling);
+  }
+
+  state(source: Source): Promise<BudgetState> {
+    const { upstream, credential, quota } = source;
+    return this.#ports.budgets.state(upstream, credential, quota);
+  }
+}
+
+function outcomeOf(end: CallEnd): SettleRequest['outcome'] {
+  if (end === 'not-made') return { kind: 'not-made' };
+  if (end.ok) return { kind: 'answered' };
+  const { code, message, retryAfterMs: pauseMs = 0, refused } = end.error;
+  if (refused === 'credential') return { kind: 'credential-refused', code, message };
+  switch (code) {
+    case 'QUOTA_EXHAUSTED':
+      return { kind: 'throttled', pauseMs, message };
+    case 'IDP_UNAVAILABLE':
+    case 'IDP_TIMEOUT':
+      return { kind: 'unavailable', code, message, pauseMs };
+    default:
+      return { kind: 'answered' };
+  }
+}
