@@ -28,6 +28,8 @@ export interface Keys {
   lock(partition: number, name: string): string;
   /** A source's refresh tokens at one upstream. */
   journal(source: string, upstream: string): JournalKeys;
+  /** The budget of an upstream, and of one credential there: the keys of its scripts, in their order. */
+  budget(upstream: string, credential: string): readonly string[];
   readonly nearCaches: string;
   readonly recipes: string;
   secret(name: string): string;
@@ -56,6 +58,11 @@ export function createKeys(namespace: string): Keys {
     journal(source, upstream) {
       const root = `{${namespace}:journal:${source}}:${upstream}`;
       return { journal: root, seeds: `${root}:seeds` };
+    },
+    budget(upstream, credential) {
+      const root = `{${namespace}:upstream:${upstream}}`;
+      const names = ['state', 'calls', 'open', 'ended', 'common', 'reserve', 'calendar', `credential:${credential}`];
+      return names.map((name) => `${root}:${name}`);
     },
     nearCaches: `{${namespace}}:near-caches`,
     recipes: `{${namespace}}:recipes`,

@@ -25,6 +25,9 @@ const SCRIPTS = {
   journalExhaust: { files: ['journal', 'journal-exhaust'], keys: 2 },
   journalSeed: { files: ['journal', 'journal-seed'], keys: 2 },
   journalState: { files: ['journal', 'journal-state'], keys: 2 },
+  permit: { files: ['calendar', 'budget', 'permit'], keys: 8 },
+  settle: { files: ['calendar', 'budget', 'settle'], keys: 8 },
+  budgetState: { files: ['calendar', 'budget', 'budget-state'], keys: 8 },
 } as const;
 
 export type ScriptName = keyof typeof SCRIPTS;
