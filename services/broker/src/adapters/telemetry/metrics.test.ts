@@ -67,7 +67,12 @@ describe('createMetrics', () => {
     [
       'idpCalled for nobody',
       (metrics) => metrics.idpCalled('payments', 'refresh', 'ok', 1, undefined),
-      { 'idp_calls_caused_total{caller="(kept warm)",reason="refresh",source="payments"}': 1 },
+      {
+        'idp_calls_total{outcome="ok",reason="refresh",source="payments"}': 1,
+        'idp_calls_caused_total{caller="(kept warm)",reason="refresh",source="payments"}': 1,
+        'idp_call_duration_seconds_sum{outcome="ok",source="payments"}': 0.001,
+        'idp_call_duration_seconds_bucket{le="0.001",outcome="ok",source="payments"}': 1,
+      },
     ],
     [
       'callRefused',
