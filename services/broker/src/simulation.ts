@@ -8,13 +8,21 @@ export { createNatsService } from './adapters/nats/nats-service.js';
 export { Broker } from './app/broker.js';
 export { configurationOf, sourceOf } from './app/fakes/fake-cluster.js';
 export { FakePartition, FakeRedis, type RedisData } from './app/fakes/fake-redis.js';
+export {
+  FakeRefreshTokenJournal,
+  JOURNAL_SCRIPTS,
+  type JournalScripts,
+} from './app/fakes/fake-refresh-token-journal.js';
 export { cutoffName, type Script } from './app/fakes/fake-scripts.js';
-export { FakeStore, SCRIPTS, type Scripts } from './app/fakes/fake-store.js';
+export { FakeStore, SCRIPTS, type Scripts, type Wire } from './app/fakes/fake-store.js';
+export { BUDGET_SCRIPTS, FakeUpstreamBudgets, type BudgetScripts } from './app/fakes/fake-upstream-budgets.js';
 export { GetToken } from './app/get-token.js';
 export { Memory } from './app/memory.js';
 export { PartitionView } from './app/partition-view.js';
 export type { Service, ServiceRequest } from './app/ports/bus.js';
 export type { LockReply, Locks } from './app/ports/locks.js';
 export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './app/ports/provider.js';
+export type { RefreshTokenJournal } from './app/ports/refresh-token-journal.js';
 export { StoreError, type InvalidationTarget, type Store } from './app/ports/store.js';
 export type { Log, LogFields, Metrics } from './app/ports/telemetry.js';
+export type { UpstreamBudgets } from './app/ports/upstream-budgets.js';

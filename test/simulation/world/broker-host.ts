@@ -1,7 +1,9 @@
 import {
   Broker,
+  BUDGET_SCRIPTS,
   createNatsBus,
   createNatsService,
+  JOURNAL_SCRIPTS,
   type Service,
   type ServiceRequest,
 } from '@token-broker/broker/simulation';
@@ -79,6 +81,8 @@ export class BrokerHost {
       metrics: NO_METRICS,
     });
     const store = world.redis.store(process, world.scripts(process), COMMAND_TIMEOUT_MS);
+    const budgets = world.redis.budgets(process, BUDGET_SCRIPTS, COMMAND_TIMEOUT_MS);
+    const journal = world.redis.journal(process, JOURNAL_SCRIPTS, COMMAND_TIMEOUT_MS);
     const locks = world.locks.locks(process);
     const observed = this.#observed(service, process);
     const broker = new Broker(
@@ -88,6 +92,8 @@ export class BrokerHost {
         aead: createAesGcm(random),
         store: sabotage?.store?.(store, clock) ?? store,
         locks: sabotage?.locks?.(locks) ?? locks,
+        budgets,
+        journal,
         bus: createNatsBus({ connection: natsLinkOf(events), clock, log }),
         service: sabotage?.service?.(observed, clock) ?? observed,
         subjects,

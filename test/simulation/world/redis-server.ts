@@ -1,16 +1,23 @@
 import {
   FakeRedis,
+  FakeRefreshTokenJournal,
   FakeStore,
+  FakeUpstreamBudgets,
   StoreError,
+  type BudgetScripts,
+  type JournalScripts,
   type RedisData,
+  type RefreshTokenJournal,
   type Scripts,
   type Store,
+  type UpstreamBudgets,
+  type Wire,
 } from '@token-broker/broker/simulation';
-import type { Clock } from '@token-broker/foundation';
 import { MachineClock, type EventLoop, type SeededRandom, type SimulatedProcess } from '@token-broker/testing';
+import { limiting } from './time-limit.js';
 
 /** Commands that a replica serves, and a server without memory too. */
-const READING = new Set(['read', 'list', 'hgetall']);
+const READING = new Set(['read', 'list', 'hgetall', 'budgetState', 'journalState']);
 
 /** One process's way to Redis: an ordered stream each way. */
 export class RedisLink {
@@ -67,13 +74,59 @@ export class RedisServer {
 
   /** The store of one broker: over its link, with a time limit for each command. */
   store(process: SimulatedProcess, scripts: Scripts, commandTimeoutMs: number): Store {
-    const link = this.linkOf(process);
     const inner = new FakeStore(this.redis, process.name, process.clock, scripts);
-    inner.wire = {
-      toRedis: (command) => this.#travelTo(process, link, command),
-      fromRedis: (command) => this.#travelBack(process, link, command),
+    inner.wire = this.#wire(process);
+    const limit = limiting(process.clock, commandTimeoutMs);
+    return {
+      read: (...args) => limit('read', inner.read(...args)),
+      reserve: (...args) => limit('reserve', inner.reserve(...args)),
+      commit: (...args) => limit('commit', inner.commit(...args)),
+      fail: (...args) => limit('fail', inner.fail(...args)),
+      abandon: (...args) => limit('abandon', inner.abandon(...args)),
+      reject: (...args) => limit('reject', inner.reject(...args)),
+      revoke: (...args) => limit('revoke', inner.revoke(...args)),
+      confirm: (...args) => limit('confirm', inner.confirm(...args)),
+      lease: (...args) => limit('lease', inner.lease(...args)),
+      tail: (...args) => limit('tail', inner.tail(...args)),
+      leave: () => limit('leave', inner.leave()),
+      registerPolicy: (...args) => limit('policy', inner.registerPolicy(...args)),
+      recipes: () => limit('hgetall', inner.recipes()),
+      noteRecipe: (...args) => limit('hset', inner.noteRecipe(...args)),
+      generations: (...args) => limit('read', inner.generations(...args)),
+      list: (...args) => limit('list', inner.list(...args)),
+      present: (...args) => limit('presence', inner.present(...args)),
+      presences: () => limit('presence', inner.presences()),
+      sharedSecret: (...args) => limit('set', inner.sharedSecret(...args)),
+      replaceSharedSecret: (...args) => limit('set', inner.replaceSharedSecret(...args)),
+      isAvailable: () => !this.away,
     };
-    return limited(inner, process.clock, commandTimeoutMs, () => !this.away);
+  }
+
+  /** The budgets of upstreams, over the same link and with the same limit. */
+  budgets(process: SimulatedProcess, scripts: BudgetScripts, commandTimeoutMs: number): UpstreamBudgets {
+    const inner = new FakeUpstreamBudgets(this.redis, scripts);
+    inner.wire = this.#wire(process);
+    const limit = limiting(process.clock, commandTimeoutMs);
+    return {
+      permit: (...args) => limit('permit', inner.permit(...args)),
+      settle: (...args) => limit('settle', inner.settle(...args)),
+      state: (...args) => limit('budgetState', inner.state(...args)),
+    };
+  }
+
+  /** The journal of refresh tokens, over the same link and with the same limit. */
+  journal(process: SimulatedProcess, scripts: JournalScripts, commandTimeoutMs: number): RefreshTokenJournal {
+    const inner = new FakeRefreshTokenJournal(this.redis, scripts);
+    inner.wire = this.#wire(process);
+    const limit = limiting(process.clock, commandTimeoutMs);
+    return {
+      spend: (...args) => limit('journalSpend', inner.spend(...args)),
+      succeed: (...args) => limit('journalSucceed', inner.succeed(...args)),
+      release: (...args) => limit('journalRelease', inner.release(...args)),
+      exhaust: (...args) => limit('journalExhaust', inner.exhaust(...args)),
+      seed: (...args) => limit('journalSeed', inner.seed(...args)),
+      state: (...args) => limit('journalState', inner.state(...args)),
+    };
   }
 
   pause(): void {
@@ -102,6 +155,14 @@ export class RedisServer {
     if (this.#replica === undefined) this.redis.promote();
     else this.redis.failOver(this.#replica);
     this.catchUp();
+  }
+
+  #wire(process: SimulatedProcess): Wire {
+    const link = this.linkOf(process);
+    return {
+      toRedis: (command) => this.#travelTo(process, link, command),
+      fromRedis: (command) => this.#travelBack(process, link, command),
+    };
   }
 
   #travelTo(process: SimulatedProcess, link: RedisLink, command: string): Promise<void> {
@@ -170,40 +231,4 @@ export interface RedisServerOptions {
   readonly latencyMs: number;
   readonly clockRate: number;
   readonly isReplicated: boolean;
-}
-
-/** Each command ends within the time limit, as the driver's does; what Redis makes of it is another matter. */
-function limited(inner: FakeStore, clock: Clock, limitMs: number, isAvailable: () => boolean): Store {
-  const limit = <T>(command: string, work: Promise<T>): Promise<T> =>
-    new Promise((resolve, reject) => {
-      const timer = clock.startTimer(limitMs, () => {
-        reject(new StoreError(command, 'unknown', `no answer within ${String(limitMs)} ms`));
-      });
-      work.then(resolve, reject).finally(() => {
-        timer.cancel();
-      });
-    });
-  return {
-    read: (...args) => limit('read', inner.read(...args)),
-    reserve: (...args) => limit('reserve', inner.reserve(...args)),
-    commit: (...args) => limit('commit', inner.commit(...args)),
-    fail: (...args) => limit('fail', inner.fail(...args)),
-    abandon: (...args) => limit('abandon', inner.abandon(...args)),
-    reject: (...args) => limit('reject', inner.reject(...args)),
-    revoke: (...args) => limit('revoke', inner.revoke(...args)),
-    confirm: (...args) => limit('confirm', inner.confirm(...args)),
-    lease: (...args) => limit('lease', inner.lease(...args)),
-    tail: (...args) => limit('tail', inner.tail(...args)),
-    leave: () => limit('leave', inner.leave()),
-    registerPolicy: (...args) => limit('policy', inner.registerPolicy(...args)),
-    recipes: () => limit('hgetall', inner.recipes()),
-    noteRecipe: (...args) => limit('hset', inner.noteRecipe(...args)),
-    generations: (...args) => limit('read', inner.generations(...args)),
-    list: (...args) => limit('list', inner.list(...args)),
-    present: (...args) => limit('presence', inner.present(...args)),
-    presences: () => limit('presence', inner.presences()),
-    sharedSecret: (...args) => limit('set', inner.sharedSecret(...args)),
-    replaceSharedSecret: (...args) => limit('set', inner.replaceSharedSecret(...args)),
-    isAvailable,
-  };
 }
