@@ -6,6 +6,9 @@ const SHOWN = '<redacted>';
 /** No more of a text is looked at: an identity provider must not make the search for secrets slow. */
 const WINDOW_CHARACTERS = 8_192;
 
+/** A longer beginning of a secret than this is found by its look; to cut more would leave nothing of the text. */
+const MOST_CUT_CHARACTERS = WINDOW_CHARACTERS / 2;
+
 /** Strings of JSON that are secrets, to their last character. */
 const SECRET_STRING =
   /("(?:access_?token|refresh_?token|id_?token|client_?secret|(?:client_?)?assertion|password)"\s*:\s*")(?:[^"\\]|\\.)*/gi;
@@ -40,7 +43,7 @@ export function createDetail(clientId: string, secrets: readonly Redacted[]): (t
     .flatMap((spelling) => [spelling, encodeURI(spelling), encodeURIComponent(spelling)]);
   // The longest first: a spelling that begins another must not leave the rest of it behind.
   const known = [...new Set(spelled)].filter((spelling) => spelling !== '').sort((a, b) => b.length - a.length);
-  const longest = known[0]?.length ?? 0;
+  const longest = Math.min(known[0]?.length ?? 0, MOST_CUT_CHARACTERS);
   const literals = known.map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
   // Without regard to case, for the digits of percent-encodings. Nothing at all, where there is no secret.
   const secretSpelling = new RegExp(literals.join('|') || '(?!)', 'gi');

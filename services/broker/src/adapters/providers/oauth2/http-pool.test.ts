@@ -36,7 +36,7 @@ async function start(answer: RequestListener): Promise<Bed> {
     server.close();
   });
   const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/token`;
-  const pool = openHttpPool(undefined, 5_000);
+  const pool = openHttpPool({ timeoutMs: 5_000 });
   cleanups.push(() => pool.close());
   return {
     pool,

@@ -9,18 +9,30 @@ const TEMPORARY: ReadonlySet<string> = new Set(['temporarily_unavailable', 'serv
 /** The identity provider wants tokens bound to a key of ours (RFC 9449). */
 const DEMANDS_DPOP: ReadonlySet<string> = new Set(['use_dpop_nonce', 'invalid_dpop_proof']);
 
+/** Not this request, but the client with what it proves itself by. */
+const OF_CLIENT: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client']);
+
 /** Names that OAuth defines: they may be repeated to a caller. Any other may hold anything. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...['invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type'],
-  ...['invalid_scope', 'invalid_target', 'invalid_token', 'insufficient_scope', 'access_denied'],
+  ...[
+    'unsupported_token_type',
+    'invalid_scope',
+    'invalid_target',
+    'invalid_token',
+    'insufficient_scope',
+    'access_denied',
+  ],
 ]);
 
 export interface RefusalContext {
   /** What the request was for, as the subject of a sentence. */
-  readonly asked: 'the token request' | 'discovery';
+  readonly asked: 'the token request' | 'the revocation' | 'the introspection' | 'the key set' | 'discovery';
   readonly wallMs: number;
   /** Makes a text of the identity provider fit for the log. */
   readonly detail: (text: string) => string;
+  /** Whether a refresh token is spent by it. Default false. */
+  readonly spendsRefreshToken?: boolean;
 }
 
 /** What a reply means that holds no token. `objection` is what the OAuth library made of it. */
@@ -39,11 +51,18 @@ export function refusalOf(reply: Exchange, objection: unknown, context: RefusalC
     const message = `the identity provider cannot serve ${asked} now (${status})`;
     return { code: 'IDP_UNAVAILABLE', message, detail: said, ...retry };
   }
-  if (asked === 'discovery') {
-    return { code: 'IDP_PROTOCOL', message: `the issuer's metadata cannot be used (${status})`, detail: said };
+  if (asked === 'discovery' || asked === 'the key set') {
+    const what = asked === 'discovery' ? 'metadata' : 'key set';
+    return { code: 'IDP_PROTOCOL', message: `the issuer's ${what} cannot be used (${status})`, detail: said };
+  }
+  if (oauthError === 'invalid_grant' && context.spendsRefreshToken === true) {
+    const message = 'the identity provider refused the refresh token: invalid_grant';
+    return { code: 'REAUTH_REQUIRED', message, detail: said, refused: 'refresh-token' };
   }
   if (oauthError !== undefined || reply.status === 401 || reply.status === 403) {
-    return { code: 'IDP_DENIED', message: denial(oauthError, status), detail: said };
+    const isOfClient = oauthError === undefined ? reply.status === 401 : OF_CLIENT.has(oauthError);
+    const refused = isOfClient ? { refused: 'credential' as const } : {};
+    return { code: 'IDP_DENIED', message: denial(oauthError, status), detail: said, ...refused };
   }
   return { code: 'IDP_PROTOCOL', message: `the identity provider's reply is not OAuth (${status})`, detail: said };
 }

@@ -130,8 +130,11 @@ describe('a reply that is no token', () => {
     ['a letter beyond ASCII in it', { body: { ...GOOD, access_token: 'tokén' } }, 'other than visible ASCII'],
     ['an access_token that fits no header', { body: { ...GOOD, access_token: 'a'.repeat(65_537) } }, 'longer than'],
     ['no token_type', { body: { access_token: TOKEN } }, 'no token_type'],
-    ['an unknown token_type', { body: { ...GOOD, token_type: 'mac' } }, 'token_type is not Bearer'],
-    ['DPoP', { body: { ...GOOD, token_type: 'DPoP' } }, 'sender-constrained'],
+    ['an unknown token_type', { body: { ...GOOD, token_type: 'Basic' } }, 'token_type is not Bearer'],
+    ['what is no access token', { body: { ...GOOD, token_type: 'N_A' } }, 'no access token'],
+    ...['DPoP', 'PoP', 'mac'].map((type): [string, ScriptedReply, string] => {
+      return [`the type ${type}`, { body: { ...GOOD, token_type: type } }, 'sender-constrained'];
+    }),
     ['a JWT bound by DPoP', { body: { ...GOOD, access_token: jwt({ cnf: { jkt: 'x' } }) } }, 'sender-constrained'],
     [
       'a JWT bound by TLS',

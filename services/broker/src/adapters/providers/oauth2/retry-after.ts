@@ -12,12 +12,13 @@ export function parseRetryAfter(headers: Headers, wallMs: number): number | unde
   const wish = headers.get('retry-after')?.trim();
   if (wish === undefined) return undefined;
   if (/^\d+$/.test(wish)) return Math.min(LONGEST_MS, Number(wish) * 1_000);
-  const untilMs = parseDate(wish);
+  const untilMs = parseHttpDate(wish);
   if (untilMs === undefined) return undefined;
-  return Math.min(LONGEST_MS, Math.max(0, untilMs - (parseDate(headers.get('date')) ?? wallMs)));
+  return Math.min(LONGEST_MS, Math.max(0, untilMs - (parseHttpDate(headers.get('date')) ?? wallMs)));
 }
 
-function parseDate(text: string | null): number | undefined {
+/** Milliseconds since 1970, of a date as HTTP writes it. */
+export function parseHttpDate(text: string | null): number | undefined {
   const ms = text !== null && HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isFinite(ms) ? ms : undefined;
 }

@@ -1,5 +1,5 @@
 import { err, ok, SingleFlight, type Clock, type Result } from '@token-broker/foundation';
-import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2Endpoint } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
 import { Exchanges, type HttpFetch } from './exchange.js';
@@ -15,41 +15,56 @@ export interface ServerMetadataPorts {
   readonly detail: (text: string) => string;
 }
 
+/** What is asked for metadata. */
+export interface ServerMetadataOptions {
+  readonly endpoint: OAuth2Endpoint;
+  readonly clientId: string;
+  readonly allowInsecureHttp: boolean;
+  readonly timeoutMs: number;
+  /** Metadata without it are of no use, and are not kept. */
+  readonly needs: 'token_endpoint' | 'jwks_uri';
+}
+
 /**
- * Where the token endpoint is: as configured, or as the issuer's metadata say (OpenID Discovery; where there is none,
+ * Where the endpoints are: as configured, or as the issuer's metadata say (OpenID Discovery; where there is none,
  * RFC 8414). Metadata are read when they are first needed and kept for 15 minutes. Calls at one moment share one
  * discovery; its failure is theirs alone, and the next call tries again.
  */
 export class ServerMetadataReader {
-  readonly #source: OAuth2SourceConfiguration;
+  readonly #options: ServerMetadataOptions;
   readonly #ports: ServerMetadataPorts;
   readonly #flight = new SingleFlight<Result<oauth.ServerMetadata, ProviderFailure>>();
   #kept: { readonly server: oauth.ServerMetadata; readonly untilMs: number } | undefined;
 
-  constructor(source: OAuth2SourceConfiguration, ports: ServerMetadataPorts) {
-    this.#source = source;
+  constructor(options: ServerMetadataOptions, ports: ServerMetadataPorts) {
+    this.#options = options;
     this.#ports = ports;
   }
 
-  /** Ends within the source's `timeoutMs`. */
+  /** Ends within `timeoutMs`. */
   async read(): Promise<Result<oauth.ServerMetadata, ProviderFailure>> {
-    const { endpoint } = this.#source;
+    const { endpoint } = this.#options;
     if (endpoint.kind === 'token-endpoint') {
-      const { tokenEndpoint } = endpoint;
-      return ok({ issuer: new URL(tokenEndpoint).origin, token_endpoint: tokenEndpoint });
+      const { tokenEndpoint, revocationEndpoint, introspectionEndpoint } = endpoint;
+      return ok({
+        issuer: new URL(tokenEndpoint).origin,
+        token_endpoint: tokenEndpoint,
+        ...(revocationEndpoint === undefined ? {} : { revocation_endpoint: revocationEndpoint }),
+        ...(introspectionEndpoint === undefined ? {} : { introspection_endpoint: introspectionEndpoint }),
+      });
     }
     if (this.#kept !== undefined && this.#ports.clock.elapsedMs() < this.#kept.untilMs) return ok(this.#kept.server);
     return this.#flight.join('', () => this.#discover(new URL(endpoint.issuer)));
   }
 
-  /** The token endpoint does not behave like one: it may have moved. */
+  /** An endpoint does not behave like one: it may have moved. */
   forget(): void {
     this.#kept = undefined;
   }
 
   async #discover(issuer: URL): Promise<Result<oauth.ServerMetadata, ProviderFailure>> {
     const { clock, fetch, detail } = this.#ports;
-    const exchanges = new Exchanges(fetch, clock, this.#source.timeoutMs);
+    const exchanges = new Exchanges(fetch, clock, this.#options.timeoutMs);
     const context: RefusalContext = { asked: 'discovery', wallMs: clock.wallMs(), detail };
     try {
       const server = await this.#request(issuer, exchanges);
@@ -68,11 +83,11 @@ export class ServerMetadataReader {
 
   async #request(issuer: URL, exchanges: Exchanges): Promise<oauth.ServerMetadata> {
     const discover = async (algorithm: 'oidc' | 'oauth2'): Promise<oauth.ServerMetadata> => {
-      const discovered = await oauth.discovery(issuer, this.#source.clientId, undefined, oauth.None(), {
+      const discovered = await oauth.discovery(issuer, this.#options.clientId, undefined, oauth.None(), {
         algorithm,
         [oauth.customFetch]: libraryFetch(exchanges),
         // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated so that it stands out; the configuration allows it
-        execute: this.#source.allowInsecureHttp ? [oauth.allowInsecureRequests] : [],
+        execute: this.#options.allowInsecureHttp ? [oauth.allowInsecureRequests] : [],
       });
       return discovered.serverMetadata();
     };
@@ -84,13 +99,14 @@ export class ServerMetadataReader {
     }
   }
 
-  /** Found here rather than by the token request, so that unusable metadata are not kept. */
-  #problemOf({ token_endpoint: tokenEndpoint }: oauth.ServerMetadata): string | undefined {
-    if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) {
-      return "the issuer's metadata name no token endpoint";
-    }
-    const { protocol } = new URL(tokenEndpoint);
-    const isAllowed = protocol === 'https:' || (protocol === 'http:' && this.#source.allowInsecureHttp);
-    return isAllowed ? undefined : "the issuer's metadata name a token endpoint that is not https://";
+  /** Found here rather than by the request itself, so that unusable metadata are not kept. */
+  #problemOf(server: oauth.ServerMetadata): string | undefined {
+    const { needs, allowInsecureHttp } = this.#options;
+    const name = needs === 'token_endpoint' ? 'token endpoint' : 'key set';
+    const address = server[needs];
+    if (typeof address !== 'string' || !URL.canParse(address)) return `the issuer's metadata name no ${name}`;
+    const { protocol } = new URL(address);
+    const isAllowed = protocol === 'https:' || (protocol === 'http:' && allowInsecureHttp);
+    return isAllowed ? undefined : `the issuer's metadata name a ${name} that is not https://`;
   }
 }

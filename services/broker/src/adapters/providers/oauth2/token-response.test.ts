@@ -1,14 +1,17 @@
+import type { OAuth2Grant } from '@token-broker/configuration';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readToken, type Oddity, type ReadTokenOptions } from './token-response.js';
 
 const DAY_MS = 86_400_000;
 
-function read(body: unknown, options: Partial<ReadTokenOptions> & { readonly acceptNarrowerScope?: boolean } = {}) {
-  const { acceptNarrowerScope = false, ...rest } = options;
+type Settings = Partial<ReadTokenOptions> & { readonly acceptNarrowerScope?: boolean; readonly grant?: OAuth2Grant };
+
+function read(body: unknown, options: Settings = {}) {
+  const { acceptNarrowerScope = false, grant = { kind: 'client_credentials' }, ...rest } = options;
   const warnings: Oddity[] = [];
   const outcome = readToken(typeof body === 'string' ? body : JSON.stringify(body), {
-    source: { defaultLifetimeMs: 300_000, maxLifetimeMs: 365 * DAY_MS, acceptNarrowerScope },
+    source: { grant, defaultLifetimeMs: 300_000, maxLifetimeMs: 365 * DAY_MS, acceptNarrowerScope },
     scopes: [],
     detail: (text) => text,
     warn: (what) => warnings.push(what),
@@ -80,8 +83,11 @@ describe('readToken', () => {
     ['a line break at the end of the token', { ...GOOD, access_token: 'abc\n' }, 'visible ASCII'],
     ['a token of 64 KiB and one', { ...GOOD, access_token: 'a'.repeat(65_537) }, 'longer'],
     ['no token_type', { ...GOOD, token_type: undefined }, 'token_type'],
-    ['an unknown token_type', { ...GOOD, token_type: 'mac' }, 'token_type is not Bearer'],
+    ['an unknown token_type', { ...GOOD, token_type: 'Basic' }, 'token_type is not Bearer'],
+    ['what is no access token', { ...GOOD, token_type: 'N_A' }, 'no access token'],
     ['DPoP', { ...GOOD, token_type: 'DPoP' }, 'sender-constrained'],
+    ['a proof of possession', { ...GOOD, token_type: 'PoP' }, 'sender-constrained'],
+    ['a message authentication code', { ...GOOD, token_type: 'mac' }, 'sender-constrained'],
     ['a JWT bound to a DPoP key', { ...GOOD, access_token: jwt({ cnf: { jkt: 'k' } }) }, 'sender-constrained'],
     [
       'a JWT bound to a certificate',

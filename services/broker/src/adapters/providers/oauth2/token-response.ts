@@ -1,5 +1,5 @@
 import { err, ok, Redacted, type Result } from '@token-broker/foundation';
-import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2Grant, OAuth2SourceConfiguration } from '@token-broker/configuration';
 import type { IssuedToken, ProviderFailure } from '../../../app/ports/provider.js';
 
 /** Longer tokens fit into no HTTP header, and not into the messages that carry them. */
@@ -8,14 +8,28 @@ const MAX_SCOPE_CHARACTERS = 16 * 1024;
 
 /** RFC 6750 §2.1, and a little more: what is not visible ASCII would be an injection into a header. */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+/** RFC 6749, appendix A.17. */
+const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
 /** RFC 6749 §3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/** Types of tokens that are bound to a key (RFC 9449, and drafts that were given up but are in use). */
+const BOUND_TYPES: ReadonlySet<string> = new Set(['dpop', 'pop', 'mac']);
+
+/** What an exchange may issue where nothing was asked for (RFC 8693 §3). */
+const ACCESS_TOKEN_TYPES: readonly string[] = [
+  'urn:ietf:params:oauth:token-type:access_token',
+  'urn:ietf:params:oauth:token-type:jwt',
+];
 
 /** Odd, but usable. */
 export type Oddity = 'no-expires-in' | 'lifetime-clamped' | 'narrower-scope';
 
 export interface ReadTokenOptions {
-  readonly source: Pick<OAuth2SourceConfiguration, 'defaultLifetimeMs' | 'maxLifetimeMs' | 'acceptNarrowerScope'>;
+  readonly source: Pick<
+    OAuth2SourceConfiguration,
+    'grant' | 'defaultLifetimeMs' | 'maxLifetimeMs' | 'acceptNarrowerScope'
+  >;
   /** What was asked for. */
   readonly scopes: readonly string[];
   /** Makes a text of the identity provider fit for the log. */
@@ -49,12 +63,15 @@ export function readToken(text: string, options: ReadTokenOptions): Result<Issue
     return refuse(`access_token is longer than ${String(MAX_TOKEN_CHARACTERS)} characters`);
   }
   if (typeof tokenType !== 'string') return refuse('it has no token_type');
-  if (tokenType.toLowerCase() === 'dpop' || isSenderConstrained(accessToken)) {
+  if (BOUND_TYPES.has(tokenType.toLowerCase()) || isSenderConstrained(accessToken)) {
     return refuse(
-      'the token is sender-constrained (DPoP or mutual TLS), and useless to another holder; have the client issued bearer tokens',
+      'the token is sender-constrained (DPoP, mutual TLS or another key), and useless to another holder; have the client issued bearer tokens',
     );
   }
+  if (tokenType.toLowerCase() === 'n_a') return refuse('token_type is N_A: what was issued is no access token');
   if (tokenType.toLowerCase() !== 'bearer') return refuse('token_type is not Bearer');
+  const mistaken = mistakenType(options.source.grant, body['issued_token_type']);
+  if (mistaken !== undefined) return refuse(mistaken);
 
   const lifeMs = readLifeMs(body['expires_in'], options);
   if (lifeMs === undefined) return refuse('expires_in is not a positive number of seconds');
@@ -69,12 +86,37 @@ export function readToken(text: string, options: ReadTokenOptions): Result<Issue
     if (missing.length > 0 && !options.source.acceptNarrowerScope) return err(narrowerScope(missing, options.detail));
     if (missing.length > 0) options.warn('narrower-scope');
   }
+  const successor = options.source.grant.kind === 'refresh_token' ? readRefreshToken(body) : undefined;
+  if (successor === 'malformed') return refuse('refresh_token is not a string that could be one');
   return ok({
     accessToken: new Redacted(accessToken),
     tokenType: 'Bearer',
     ...(granted === undefined ? {} : { scope: granted.join(' ') }),
     lifeMs,
+    ...(successor === undefined ? {} : { refreshToken: successor }),
   });
+}
+
+/**
+ * The refresh token of a reply, whatever else is wrong with it: where the reply has been sent, the one that was spent may be
+ * good no more. One that is empty or null is none.
+ */
+export function readRefreshToken(body: Readonly<Record<string, unknown>>): Redacted | undefined | 'malformed' {
+  const value = body['refresh_token'];
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string' || value.length > MAX_TOKEN_CHARACTERS || !PRINTABLE_ASCII.test(value)) {
+    return 'malformed';
+  }
+  return new Redacted(value);
+}
+
+/** What is wrong with the type of what was exchanged (RFC 8693 §2.2.1): it tells what the token is, and must be there. */
+function mistakenType(grant: OAuth2Grant, issued: unknown): string | undefined {
+  if (grant.kind !== 'token_exchange') return undefined;
+  if (issued === undefined) return 'it has no issued_token_type';
+  const expected = grant.requestedTokenType === undefined ? ACCESS_TOKEN_TYPES : [grant.requestedTokenType];
+  if (typeof issued === 'string' && expected.includes(issued)) return undefined;
+  return 'issued_token_type is not what was asked for';
 }
 
 /** The JSON object that a text holds, if it does. */
