@@ -11,7 +11,9 @@ import {
   startIdentityProvider,
   startNats,
   startRedis,
+  type IdentityClient,
   type IdentityProvider,
+  type IdentityProviderOptions,
   type NatsServer,
   type NatsUser,
   type RedisServer,
@@ -36,6 +38,10 @@ export interface StackOptions {
   /** Life of a token, in seconds. Default 600. */
   readonly tokenLifeSeconds?: number | (() => number);
   readonly tokenTransform?: (accessToken: string) => string;
+  /** Clients of the identity provider, beside the one of {@link CLIENT_ID}. */
+  readonly clients?: readonly IdentityClient[];
+  /** What else is to be different about the identity provider. */
+  readonly identity?: Omit<IdentityProviderOptions, 'clients' | 'tokenLifeSeconds' | 'tokenTransform'>;
   /** Changes the settings before they are written. */
   readonly configure?: (settings: Settings, idp: IdentityProvider) => Settings;
 }
@@ -59,6 +65,8 @@ export interface Stack {
   changeNatsUsers(change: (users: readonly NatsUser[]) => readonly NatsUser[]): Promise<void>;
   /** Writes other settings into the file of all brokers; they are read on reload. */
   rewrite(configure: (settings: Settings) => Settings): Promise<void>;
+  /** Changes settings of one source, and has every broker of this process reload. */
+  changeSource(name: string, change: Settings): Promise<void>;
   metrics(broker?: number): Promise<string>;
   stop(): Promise<void>;
 }
@@ -102,7 +110,7 @@ export function sourceSettings(idp: IdentityProvider, change: Settings = {}): Se
 }
 
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { brokers: replicas = 3, tokenLifeSeconds = 600, tokenTransform, configure } = options;
+  const { brokers: replicas = 3, tokenLifeSeconds = 600, tokenTransform, clients = [], identity, configure } = options;
   const folder = await mkdtemp(join(tmpdir(), 'token-broker-test-'));
   const redis = await startRedis();
   const idp = await startIdentityProvider({
@@ -113,7 +121,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         clientAuthentication: 'client_secret_basic',
         scopes: ['payments:read', 'payments:write'],
       },
+      ...clients,
     ],
+    ...identity,
     tokenLifeSeconds,
     ...(tokenTransform === undefined ? {} : { tokenTransform }),
   });
@@ -176,6 +186,13 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async rewrite(change) {
       settings = change(settings);
       await setUsers();
+    },
+    async changeSource(name, change) {
+      await stack.rewrite((current) => {
+        const sources = current['sources'] as Readonly<Record<string, Settings>>;
+        return { ...current, sources: { ...sources, [name]: { ...sources[name], ...change } } };
+      });
+      await Promise.all(brokers.map((broker) => broker.reload()));
     },
     async metrics(index = 0) {
       const broker = brokers[index];
