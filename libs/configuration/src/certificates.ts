@@ -31,7 +31,8 @@ function parseCertificates(pem: string): Result<X509Certificate[], Refusal> {
   }
 }
 
-function privateKey(description: string): Setting<Redacted> {
+/** PEM text of a private key without a passphrase. */
+export function privateKey(description: string): Setting<Redacted> {
   return setting({ type: 'string', minLength: 1, writeOnly: true, description }, (input) => {
     if (typeof input !== 'string') return refuse(wrongKind('PEM text', input));
     if (input.trim() === '') return refuse('the secret is empty');
@@ -61,17 +62,17 @@ export const tlsSchema = crossCheck(
   ({ cert, key }, report) => {
     if (cert !== undefined && key === undefined) report(['key'], 'is required beside cert');
     if (cert === undefined && key !== undefined) report(['cert'], 'is required beside key');
-    if (typeof cert !== 'string' || !(key instanceof Redacted)) return;
-    const [certificate] = certificatesOrNone(cert);
-    const keyObject = parsePrivateKey(String(key.reveal()));
-    if (certificate === undefined || keyObject === undefined) return;
-    if (!certificate.checkPrivateKey(keyObject)) report(['key'], 'is not the private key of cert');
+    if (isForeignKey(cert, key)) report(['key'], 'is not the private key of cert');
   },
 );
 
-function certificatesOrNone(pem: string): X509Certificate[] {
-  const parsed = parseCertificates(pem);
-  return parsed.ok ? parsed.value : [];
+/** Whether a certificate and a key that both parse do not belong together. */
+export function isForeignKey(cert: unknown, key: unknown): boolean {
+  if (typeof cert !== 'string' || !(key instanceof Redacted)) return false;
+  const parsed = parseCertificates(cert);
+  const keyObject = parsePrivateKey(String(key.reveal()));
+  const certificate = parsed.ok ? parsed.value[0] : undefined;
+  return certificate !== undefined && keyObject !== undefined && !certificate.checkPrivateKey(keyObject);
 }
 
 export function toTls(written: z.output<typeof tlsSchema>): TlsConfiguration {

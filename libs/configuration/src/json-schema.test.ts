@@ -1,16 +1,23 @@
 import { readFileSync } from 'node:fs';
+import { createCertificate } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { configurationJsonSchema, parseConfiguration } from './index.js';
 
 interface Node {
   readonly description?: string;
   readonly default?: unknown;
+  readonly enum?: readonly unknown[];
   readonly properties?: Readonly<Record<string, Node>>;
   readonly additionalProperties?: Node | boolean;
   readonly items?: Node;
   readonly anyOf?: readonly Node[];
   readonly oneOf?: readonly Node[];
 }
+
+type Settings = Readonly<Record<string, unknown>>;
+
+const certificate = await createCertificate();
 
 /** Every setting by its path, with `<name>` for a name that the file's author chooses. */
 function settingsOf(node: Node, path: readonly string[] = []): Map<string, Node> {
@@ -64,12 +71,36 @@ describe('docs/configuration.md', () => {
     for (const [path, node] of defaults) expect([path, rows.get(path)]).toEqual([path, `\`${String(node.default)}\``]);
   });
 
+  const examples = [...text.matchAll(/```yaml\n([^]*?)```/g)].map(([, example = '']) => example);
+  const env = { TOKEN_BROKER_KEY: '0f'.repeat(32), PAYMENTS_CLIENT_SECRET: 's' };
+  const readFile = async (path: string) => {
+    if (!path.endsWith('.pem')) return { text: 'password', mode: 0o600 };
+    return { text: path.startsWith('/etc/') ? certificate.cert : certificate.key, mode: 0o600 };
+  };
+
   it('begins with an example that is valid, without a warning', async () => {
-    const [, example = ''] = /```yaml\n([^]*?)```/.exec(text) ?? [];
-    const loaded = await parseConfiguration(example, {
-      env: { TOKEN_BROKER_KEY: '0f'.repeat(32), PAYMENTS_CLIENT_SECRET: 's' },
-      readFile: async () => ({ text: 'password', mode: 0o600 }),
+    expect(await parseConfiguration(examples[0] ?? '', { env, readFile })).toMatchObject({
+      ok: true,
+      value: { warnings: [] },
     });
-    expect(loaded).toMatchObject({ ok: true, value: { warnings: [] } });
+  });
+
+  it.each(examples.filter((example) => example.startsWith('sources:')))('gives valid sources:\n%s', async (example) => {
+    const others = (examples[0] ?? '').replace(/^sources:[^]*/m, "callers: { orders: { sources: '*' } }\n");
+    expect(await parseConfiguration(others + example, { env, readFile })).toMatchObject({
+      ok: true,
+      value: { warnings: [] },
+    });
+  });
+
+  it('shows every grant and every client authentication, and a quota', () => {
+    const parsed = examples
+      .filter((example) => example.startsWith('sources:'))
+      .flatMap((example) => Object.values((parse(example) as { sources: Record<string, Settings> }).sources));
+    const shown = (setting: string) => new Set(parsed.map((source) => source[setting] ?? defaultOf(setting)));
+    const wordsOf = (setting: string) => new Set(settings.get(`sources.<name>.${setting}`)?.enum);
+    const defaultOf = (setting: string) => settings.get(`sources.<name>.${setting}`)?.default;
+    for (const setting of ['grant', 'clientAuthentication']) expect(shown(setting)).toEqual(wordsOf(setting));
+    expect(parsed.some(({ quota }) => quota !== undefined)).toBe(true);
   });
 });

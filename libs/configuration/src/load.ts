@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { err, ok, type Result } from '@token-broker/foundation';
 import type { Configuration } from './configuration.js';
 import { readDocument, type PositionedDocument } from './document.js';
-import { warningsOf } from './file-checks.js';
+import { warningsOf } from './file-warnings.js';
 import { fileSchema, toConfiguration } from './file-schema.js';
 import { findingsOf } from './findings.js';
 import {

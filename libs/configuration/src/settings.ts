@@ -73,6 +73,14 @@ function kindOf(input: unknown): string {
   return `a ${typeof input}`;
 }
 
+/** The settings of one mapping, each parsed, refused or absent. */
+export type Values = Readonly<Record<string, unknown>>;
+
+/** The settings of a value that should be a mapping; none where it is something else. */
+export function valuesOf(value: unknown): Values {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Values) : {};
+}
+
 export type Report = (path: readonly (string | number)[], message: string, hint?: string) => void;
 
 /**
@@ -81,12 +89,12 @@ export type Report = (path: readonly (string | number)[], message: string, hint?
  */
 export function crossCheck<Schema extends z.ZodType>(
   schema: Schema,
-  check: (values: Readonly<Record<string, unknown>>, report: Report) => void,
+  check: (values: Values, report: Report) => void,
 ): Schema {
   return schema.superRefine(
     (value: unknown, context) => {
       if (typeof value !== 'object' || value === null) return;
-      check(value as Readonly<Record<string, unknown>>, (path, message, hint) => {
+      check(value as Values, (path, message, hint) => {
         const refusal = hint === undefined ? { message } : { message, hint };
         context.addIssue({ code: 'custom', path: [...path], message: encodeRefusal(refusal) });
       });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { SourceConfiguration } from '../configuration.js';
 import { encodeRefusal, wrongKind } from '../settings.js';
 import { suggestion } from '../suggestion.js';
-import { oauth2Schema, toOAuth2Source } from './oauth2.js';
+import { oauth2Schema, toOAuth2Source } from './oauth2/oauth2-source.js';
 
 /** Each provider brings the schema of its sources: a new one is a new file and a line here. */
 const PROVIDER_SCHEMAS = [oauth2Schema] as const;

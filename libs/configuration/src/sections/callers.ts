@@ -2,9 +2,9 @@ import { IDENTIFIER_PATTERN } from '@token-broker/protocol';
 import { ok } from '@token-broker/foundation';
 import type { z } from 'zod';
 import type { CallerConfiguration, SourceGrant } from '../configuration.js';
-import { scope } from '../providers/oauth2.js';
+import { scope } from '../providers/oauth2/token-request.js';
 import { flag, IDENTIFIER_RULE, text, withDefault } from '../scalars.js';
-import { either, list, refuse, setting, settings, wrongKind } from '../settings.js';
+import { crossCheck, either, list, refuse, setting, settings, wrongKind } from '../settings.js';
 
 const EVERY_SOURCE = '*';
 
@@ -48,16 +48,33 @@ export const callerSchema = settings('What one caller may do.', {
     ],
   ).optional(),
   admin: withDefault(flag('May revoke, list, read the status and reload.'), false),
+  clientIds: crossCheck(
+    list(
+      'Client ids at identity providers that are this caller: tokens issued to them are its own. Default: its name.',
+      text('A client id.'),
+    ),
+    refuseDuplicates,
+  ).optional(),
 });
+
+function refuseDuplicates(...[clientIds, report]: Parameters<Parameters<typeof crossCheck>[1]>): void {
+  if (!Array.isArray(clientIds)) return;
+  for (const [index, id] of clientIds.entries()) {
+    if (clientIds.indexOf(id) < index) report([index], 'is in the list already');
+  }
+}
 
 type WrittenCaller = z.output<typeof callerSchema>;
 
-export function toCaller(name: string, { sources = [], admin }: WrittenCaller): CallerConfiguration {
+export function toCaller(
+  name: string,
+  { sources = [], admin, clientIds = [name] }: WrittenCaller,
+): CallerConfiguration {
   const entries = typeof sources === 'string' ? [sources] : sources;
   const grants = new Map<string, SourceGrant>();
   for (const entry of entries) {
     const { name: source, scopes = [], audiences = [] } = typeof entry === 'string' ? { name: entry } : entry;
     grants.set(source, Object.freeze({ scopes, audiences }));
   }
-  return Object.freeze({ name, grants, admin, clientIds: Object.freeze([name]) });
+  return Object.freeze({ name, grants, admin, clientIds: Object.freeze(clientIds) });
 }
