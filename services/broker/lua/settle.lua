@@ -54,7 +54,8 @@ end
 local function pauseFor(ms, withCode)
   if now + ms <= pause.untilMs then return end
   pause.untilMs = now + ms
-  set('pauseUntil', text(pause.untilMs), 'pauseCode', withCode, 'pauseMessage', message)
+  -- Pauses that were forgotten stay so: the new end must not bring their number back.
+  set('pauseUntil', text(pause.untilMs), 'pauseCode', withCode, 'pauseMessage', message, 'throttles', text(pause.inARow))
 end
 
 local function closeBreaker()
@@ -72,8 +73,8 @@ elseif outcome == 'throttled' then
   -- One pause grows the next, however many calls were told of it.
   local backoff = 0
   if pause.untilMs <= now then
-    backoff = growing(1000, 60000, pause.inARow + 1)
-    set('throttles', text(pause.inARow + 1))
+    pause.inARow = pause.inARow + 1
+    backoff = growing(1000, 60000, pause.inARow)
   end
   pauseFor(math.max(asked, backoff), 'QUOTA_EXHAUSTED')
 elseif outcome == 'unavailable' then

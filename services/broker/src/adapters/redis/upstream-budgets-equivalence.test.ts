@@ -133,8 +133,8 @@ async function tell(world: World, seed: number, length: number): Promise<string[
         break;
       }
       case 'pass':
-        // Now and then so long that everything is forgotten.
-        await world.pass(random.integer(40) === 0 ? 1_300_000 : random.uniform() * pick([1, 100, 3_000, 20_000]));
+        // Now and then so long that everything is forgotten. In eighths of milliseconds, whose sums are exact.
+        await world.pass(random.integer(40) === 0 ? 1_300_000 : random.integer(8 * pick([1, 100, 3_000, 20_000])) / 8);
         break;
       case 'disaster':
         if (random.integer(15) > 0) break;

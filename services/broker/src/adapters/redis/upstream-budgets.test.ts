@@ -164,6 +164,16 @@ describe.each([
       expect(await calls.state(limits)).toMatchObject({ open: 0, used: [one, one] });
     });
 
+    it('counts a call from its permit at least, where a server whose clock is behind takes its end', async () => {
+      const limits = [...minute(1), ...period('day', 1)];
+      await calls.permit('a', { limits });
+      await bed.pass(-3_000);
+      await calls.settle('a', ANSWERED, { limits });
+      const one = { common: 1, reserve: 0 };
+      expect((await calls.state(limits)).used).toEqual([one, one]);
+      expect(await calls.permit('b', { limits: minute(1) })).toEqual(full(MINUTE_MS + 3_001));
+    });
+
     it('charges the first account for which every limit admits', async () => {
       const limits: LimitCeilings[] = [
         ...minute(1, 2),

@@ -100,6 +100,20 @@ describe.each([
       expect((await calls.state()).pausedMs).toBe(1_000);
     });
 
+    it('begins again after ten quiet minutes, also where an outage asked for the pause before it', async () => {
+      for (let i = 0; i < 3; i++) {
+        await calls.make(`a${String(i)}`, throttled(0));
+        await bed.pass((await calls.state()).pausedMs);
+      }
+      // Something else that is kept longer.
+      await calls.permit('b', { limits: [{ window: { kind: 'sliding', ms: 3_600_000 }, common: 9, reserve: 0 }] });
+      await bed.pass(600_001);
+      await calls.make('c', { ...DOWN, pauseMs: 2_000 });
+      await bed.pass(2_000);
+      await calls.make('d', throttled(0));
+      expect((await calls.state()).pausedMs).toBe(500);
+    });
+
     it('is never shortened, and bounded where a provider asks for ever', async () => {
       for (const call of ['a', 'b', 'c']) await calls.permit(call);
       await calls.settle('a', throttled(9_000));

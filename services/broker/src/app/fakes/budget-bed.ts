@@ -12,7 +12,7 @@ import { FakeUpstreamBudgets } from './fake-upstream-budgets.js';
 /** Budgets on a clock that stands still until the test moves it. */
 export interface BudgetBed {
   readonly budgets: UpstreamBudgets;
-  /** Moves the time of Redis on, by fractions of milliseconds too. */
+  /** Moves the time of Redis on, by fractions of milliseconds too; back: a server whose clock is behind has taken over. */
   pass(ms: number): Promise<unknown>;
   /** `FLUSHALL`. */
   lose(): Promise<unknown>;
@@ -23,7 +23,10 @@ export function fakeBudgetBed(clock: Clock & { advance(ms: number): Promise<void
   return {
     redis,
     budgets: new FakeUpstreamBudgets(redis),
-    pass: (ms) => clock.advance(ms),
+    pass: async (ms) => {
+      if (ms < 0) redis.aheadMs += ms;
+      else await clock.advance(ms);
+    },
     lose: () => {
       redis.flush();
       return Promise.resolve();
