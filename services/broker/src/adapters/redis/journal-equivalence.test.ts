@@ -77,7 +77,7 @@ function realWorld(): World {
       const { journal, seeds } = keys.journal(source, upstream);
       const [fields, known, [seconds = 0, micros = 0]] = await Promise.all([
         client.hgetall(journal),
-        client.zrange(seeds, 0, -1),
+        client.zrange(seeds, '0', '-1'),
         client.time(),
       ]);
       const nowMs = seconds * 1_000 + Math.floor(micros / 1_000);
