@@ -20,7 +20,7 @@ export interface Obtaining {
 
 /** A token for one caller: joins the fetch in the air, or starts one, and waits no longer than the caller does. */
 export async function obtain(parts: Obtaining, state: SlotState, options: GetOptions): Promise<Token> {
-  const { clock, fetcher } = parts;
+  const { clock, cache, fetcher } = parts;
   const { signal, timeoutMs, minTtlMs } = options;
   const sinceMs = clock.elapsedMs();
   state.lastUsedAtMs = sinceMs;
@@ -32,7 +32,9 @@ export async function obtain(parts: Obtaining, state: SlotState, options: GetOpt
     const patience = { signal, untilMs: isUsual ? undefined : untilMs };
     try {
       const token = await waitFor(clock, fetcher.fetch(state, options), patience);
-      if (!joined || join >= MAX_JOINS || lasts(parts, state, token, minTtlMs)) return token;
+      if (joined && join < MAX_JOINS && !lasts(parts, state, token, minTtlMs)) continue;
+      if (state.entry?.token !== token) cache.passOn(state, token, clock.elapsedMs());
+      return token;
     } catch (error) {
       // Whose fetch it was may have had less time than this caller.
       const cutShort = joined && error instanceof TokenBrokerError && error.code === 'DEADLINE';

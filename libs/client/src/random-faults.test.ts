@@ -11,11 +11,12 @@ const STEPS = 400;
 const STEP_MS = 100;
 const MAX_STALENESS_MS = 8_000;
 const TICK_MS = 1_000;
+const LIFE_MS = 40_000;
 const SOURCES = ['a', 'b', 'c', 'd', 'e', 'f'];
 
 /**
  * One walk: a client whose messages are lost, repeated, held back and reordered, and brokers that lag by less than their
- * lease, while tokens are refreshed and revoked and epochs begin. Checked with every token that is handed out:
+ * lease or do not see Redis, while tokens are refreshed and revoked and epochs begin. Checked with every token that is handed out:
  * none is served for longer than the staleness bound after it died (G2), and none is older than one before (G3).
  */
 async function walk(
@@ -26,6 +27,7 @@ async function walk(
   const bed = createBed(clock, random);
   const { server, connection, broker } = bed;
   Object.assign(server.timing, { maxStalenessMs: MAX_STALENESS_MS });
+  server.lifeMs = LIFE_MS;
   const handles = SOURCES.map((source) => broker.source(source));
   const diedAtMs = new Map<string, number>();
   const issued = new Map<string, Set<string>>();
@@ -53,7 +55,8 @@ async function walk(
     remembered.set(reply.slot, { reply, atMs: clock.elapsedMs() });
     const tokens = issued.get(reply.slot) ?? new Set();
     issued.set(reply.slot, tokens.add(reply.accessToken));
-    return reply;
+    const seesRedis = !troubled || random.uniform() > 0.2;
+    return seesRedis ? reply : { ...reply, verified: false };
   };
 
   const judge = (token: Token, slot: string): void => {
@@ -94,7 +97,7 @@ async function walk(
       if (!keep) for (const { slot } of handles) kill(slot);
     } else if (dice < 0.15) for (const [index, vseq] of server.vseqs.entries()) server.logFrom[index] = vseq;
     else if (dice < 0.5)
-      handle.get({ timeoutMs: 2_000 }).then(
+      handle.get({ timeoutMs: 2_000, minTtlMs: random.uniform() < 0.3 ? LIFE_MS / 2 : 0 }).then(
         (token) => {
           judge(token, handle.slot);
         },

@@ -299,6 +299,60 @@ describe('an answer of a broker without Redis', () => {
     await bed.during(handle.get());
     expect(bed.server.gets).toHaveLength(2);
   });
+
+  it('is the last of what came before it: no caller is given the older token that was held meanwhile (G3)', async () => {
+    bed.server.lifeMs = 100_000;
+    const handle = bed.broker.source('payments');
+    const held = await bed.during(handle.get());
+    await clock.advance(60_000);
+    // The event is lost, and the successor comes from a broker that cannot see Redis any more.
+    const { generation } = bed.server.issue('payments', bed.slot);
+    bed.server.tamper = (reply) => ({ ...reply, verified: false });
+    expect(handle.current).toBe(held);
+    const unverified = await bed.during(handle.get({ minTtlMs: 50_000 }));
+    expect([unverified.verified, unverified.generation]).toEqual([false, generation]);
+    expect(handle.current).toBeUndefined();
+    expect((await bed.during(handle.get())).generation).toBe(generation);
+    // Nor what comes late: it is asked again for one that is as new.
+    bed.server.tamper = (reply, request) => {
+      return request?.minGeneration === generation ? reply : { ...reply, generation: held.generation };
+    };
+    expect((await bed.during(handle.get(), 1_000)).generation).toBe(generation);
+    expect(handle.current?.generation).toBe(generation);
+  });
+
+  it('is followed by no older one after its slot was pushed out while it was on its way either', async () => {
+    await bed.close();
+    bed = createBed(clock, new SeededRandom(8), { maxEntries: 1 });
+    bed.server.lifeMs = 100_000;
+    const handle = bed.broker.source('payments');
+    const held = await bed.during(handle.get());
+    await clock.advance(60_000);
+    const { generation } = bed.server.issue('payments', bed.slot);
+    bed.server.tamper = (reply) => ({ ...reply, verified: false });
+    const waiting = handle.get({ minTtlMs: 50_000 });
+    bed.broker.source('other');
+    const unverified = await bed.during(waiting);
+    expect([unverified.verified, unverified.generation]).toEqual([false, generation]);
+    bed.server.tamper = (reply, request) => {
+      return request?.minGeneration === generation ? reply : { ...reply, generation: held.generation };
+    };
+    expect((await bed.during(handle.get(), 1_000)).generation).toBe(generation);
+  });
+
+  it('is not taken for a renewal: the token that is held is served on while nobody was given another', async () => {
+    bed.server.lifeMs = 100_000;
+    const handle = bed.broker.source('payments');
+    const held = await bed.during(handle.get());
+    await clock.advance(93_000);
+    bed.server.issue('payments', bed.slot);
+    bed.server.tamper = (reply) => ({ ...reply, verified: false });
+    const gets = bed.server.gets.length;
+    expect(handle.current).toBe(held);
+    await clock.advance(100);
+    expect(bed.server.gets).toHaveLength(gets + 1);
+    expect(handle.current).toBe(held);
+  });
 });
 
 describe('the bounds', () => {

@@ -187,6 +187,23 @@ export class NearCache {
     return token;
   }
 
+  /**
+   * A token that is not held goes to a caller: only for those who wait for it, since nothing verified it. From here on nobody is
+   * given an older one (G3): what is held and older goes, and what comes late is refused.
+   */
+  passOn({ slot }: SlotState, token: TokenOrder, nowMs: number): void {
+    // The slot may have been pushed out while the token was on its way, and attached anew.
+    const state = this.#slots.peek(slot);
+    if (state === undefined) {
+      const known = this.#remembered.peek(slot);
+      if (known === undefined || isOlder(known, token))
+        this.#remembered.set(slot, { epoch: token.epoch, generation: token.generation });
+      return;
+    }
+    noticeGeneration(state, token.epoch, token.generation);
+    if (state.entry !== undefined && isOlder(state.entry, token)) this.drop(state, nowMs);
+  }
+
   /** Drops the held token; what is known of the slot stays. */
   drop(state: SlotState, nowMs: number): void {
     const { entry } = state;
@@ -266,4 +283,8 @@ export class NearCache {
     this.drop(state, this.options.clock.elapsedMs());
     this.options.effects.evicted(state);
   }
+}
+
+function isOlder(one: TokenOrder, other: TokenOrder): boolean {
+  return one.epoch < other.epoch || (one.epoch === other.epoch && one.generation < other.generation);
 }
