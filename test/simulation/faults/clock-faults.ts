@@ -9,13 +9,23 @@ function jumpOf(size: number): number {
   return [-8_000, -5_000, -2_000, 700, 4_000, 600_000][Math.floor(size * 6)] ?? 0;
 }
 
+/**
+ * A sleep and a wall clock that is set back hide each other, unless the process looks at its clocks between the two: neither
+ * clock has gone on then, so that none of a process tells how long it slept. What is not promised is not simulated.
+ */
 function suspended(process: SimulatedProcess): () => void {
+  const { clock } = process;
   process.stop();
-  process.clock.suspend();
+  if (!clock.wasSetBackUnseen) clock.suspend();
   return () => {
-    process.clock.resume();
+    clock.resume();
     process.continue();
   };
+}
+
+function jumped({ clock }: SimulatedProcess, ms: number): void {
+  if (clock.isSuspended || (ms < 0 && clock.hasSleptUnseen)) return;
+  clock.jumpWall(ms);
 }
 
 const processOf = ({ broker, client, target }: Aim): SimulatedProcess => (target % 2 === 0 ? broker : client).process;
@@ -27,9 +37,7 @@ export const CLOCK_FAULTS: readonly FaultKind[] = [
     group: 'clocks',
     spoils: 'everything',
     begin: (aim) => {
-      const { clock } = processOf(aim);
-      // A clock that is set back while its machine sleeps hides how long it slept: no clock of a process tells.
-      if (!clock.isSuspended) clock.jumpWall(jumpOf(aim.size));
+      jumped(processOf(aim), jumpOf(aim.size));
       return undefined;
     },
   },

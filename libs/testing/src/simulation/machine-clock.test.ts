@@ -60,6 +60,30 @@ describe('the clock of a machine', () => {
     expect(fired).toEqual(['second 10500', 'first 11000']);
   });
 
+  it('tells of a sleep and of a wall clock that was set back until somebody looks: both together hide each other', async () => {
+    const loop = new EventLoop();
+    const clock = new MachineClock(loop);
+    const unseen = (): readonly boolean[] => [clock.hasSleptUnseen, clock.wasSetBackUnseen];
+    await loop.run(1_000);
+    clock.jumpWall(5_000);
+    expect(unseen()).toEqual([false, false]);
+    clock.jumpWall(-5_000);
+    expect(unseen()).toEqual([false, true]);
+    const beforeMs = clock.elapsedMs();
+    expect(unseen()).toEqual([false, false]);
+    clock.suspend();
+    // Who looks while it falls asleep has not seen how long it sleeps.
+    clock.elapsedMs();
+    await loop.run(7_000);
+    clock.resume();
+    expect(unseen()).toEqual([true, false]);
+    clock.jumpWall(-6_000);
+    expect(unseen()).toEqual([true, true]);
+    // Why: nobody who looks at both clocks now can know of those six seconds.
+    expect(clock.elapsedMs()).toBe(beforeMs);
+    expect(unseen()).toEqual([false, false]);
+  });
+
   it('ends with its process', async () => {
     const loop = new EventLoop();
     const clock = new MachineClock(loop);

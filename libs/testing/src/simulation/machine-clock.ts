@@ -30,6 +30,8 @@ export class MachineClock implements Clock {
   #elapsedMs = 0;
   #lastMonotonicMs = 0;
   #lastWallMs = WALL_START_MS;
+  #hasSleptUnseen = false;
+  #wasSetBackUnseen = false;
 
   /** @param rate its time per true time: 1.001 is a second ahead after 1,000 s */
   constructor(loop: EventLoop, rate = 1, wake: (fire: () => void) => void = (fire) => fire()) {
@@ -44,6 +46,19 @@ export class MachineClock implements Clock {
     return this.#suspendedAtMs !== undefined;
   }
 
+  /**
+   * It has slept since the process last looked at its clocks. A wall clock that is set back before it looks again hides that
+   * sleep: neither clock has gone on.
+   */
+  get hasSleptUnseen(): boolean {
+    return this.#hasSleptUnseen;
+  }
+
+  /** Its wall clock was set back since the process last looked: it would hide a sleep that comes before the next look. */
+  get wasSetBackUnseen(): boolean {
+    return this.#wasSetBackUnseen;
+  }
+
   wallMs(): number {
     return Math.floor(WALL_START_MS + this.#loop.nowMs * this.#rate + this.#wallAheadMs);
   }
@@ -54,6 +69,8 @@ export class MachineClock implements Clock {
     this.#elapsedMs += Math.max(0, monotonicMs - this.#lastMonotonicMs, Math.floor(wallMs - this.#lastWallMs - 1));
     this.#lastMonotonicMs = monotonicMs;
     this.#lastWallMs = wallMs;
+    this.#hasSleptUnseen = this.isSuspended;
+    this.#wasSetBackUnseen = false;
     return this.#elapsedMs;
   }
 
@@ -80,6 +97,7 @@ export class MachineClock implements Clock {
   /** Sets the wall clock on, or back where negative. */
   jumpWall(ms: number): void {
     this.#wallAheadMs += ms;
+    if (ms < 0) this.#wasSetBackUnseen = true;
     this.jumpedAtMs = this.#loop.nowMs;
   }
 
@@ -87,6 +105,7 @@ export class MachineClock implements Clock {
   suspend(): void {
     if (this.isSuspended) return;
     this.#suspendedAtMs = this.#loop.nowMs;
+    this.#hasSleptUnseen = true;
     for (const timer of this.#timers) timer.scheduled?.cancel();
   }
 
