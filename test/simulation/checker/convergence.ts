@@ -49,6 +49,8 @@ function disagreement(world: World): string | undefined {
     const { ready, checks } = broker.readiness();
     if (!ready) return `${process.name} is not ready: ${Object.values(checks).join(', ')}`;
   }
+  // Until it is found out, it is given its part of all requests, and answers none: nothing is well before that.
+  if (world.nats.groupsWholeSinceMs > world.loop.nowMs) return 'NATS gives requests to a session that is dead';
   return undefined;
 }
 

@@ -195,11 +195,16 @@ export class Observer implements CallWatch, Watch {
 
   /** A call has ended without a token. `askedAtMs`: true time. */
   refused(process: SimulatedProcess, client: number, slot: string, code: string, askedAtMs: number): void {
-    const { counts, timeline, trouble, shape, loop } = this.#world;
+    const { counts, timeline, trouble, shape, loop, nats } = this.#world;
     counts.refusals.set(code, (counts.refusals.get(code) ?? 0) + 1);
     this.#world.refusals.push({ askedAtMs, code });
     timeline?.note(process.name, `get ${slot.slice(0, 6)} refused: ${code}`);
-    const wellSinceMs = Math.max(trouble.healthySinceMs(client), trouble.upstreamSinceMs, STARTED_MS);
+    const wellSinceMs = Math.max(
+      trouble.healthySinceMs(client),
+      trouble.upstreamSinceMs,
+      nats.groupsWholeSinceMs,
+      STARTED_MS,
+    );
     // Who revokes while the provider gives the same token again has no other to give.
     if (askedAtMs < wellSinceMs || process.isDead || shape.idpCaches) return;
     this.#checker.report(

@@ -186,6 +186,10 @@ export class DriverLink implements SessionPeer {
     return this.toClient.backlog + this.#arrived.length;
   }
 
+  isOn(session: NatsSession): boolean {
+    return session === this.#session && !this.toServer.isTorn(session) && !this.toClient.isTorn(session);
+  }
+
   answers(session: NatsSession): boolean {
     if (session !== this.#session || this.#process.state !== 'running') return false;
     const oneWayMs = this.#options.pingIntervalMs / 2;

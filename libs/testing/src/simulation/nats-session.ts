@@ -37,6 +37,8 @@ export interface SessionPeer {
   discard(session: NatsSession): void;
   /** Messages that were sent and that the process has not taken. */
   readonly untaken: number;
+  /** Whether this is the session that the driver goes by, and nothing of its streams is missing. */
+  isOn(session: NatsSession): boolean;
   /** Whether it would answer a ping of the server. */
   answers(session: NatsSession): boolean;
 }

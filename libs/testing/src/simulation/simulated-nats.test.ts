@@ -76,6 +76,42 @@ describe('a simulated NATS server', () => {
     expect(other.got).toHaveLength(60);
   });
 
+  it('knows since when the members of queue groups have all been there, also where one is gone and it has not found out', async () => {
+    const clients = [new Client('a'), new Client('b')];
+    const [a, b] = clients;
+    if (a === undefined || b === undefined) return;
+    a.listen('work', 'workers');
+    b.listen('work', 'workers');
+    const bystander = new Client('bystander');
+    bystander.listen('news');
+    const torn = async ({ connection }: Client): Promise<void> => {
+      connection.toClient.blocked = true;
+      // One answer to a ping of its driver is lost: with more, that would give up itself, and say so to the server.
+      await pass(2_500);
+      connection.toClient.blocked = false;
+    };
+    await pass();
+    await torn(bystander);
+    expect(nats.groupsWholeSinceMs).toBe(0);
+    const tornAtMs = loop.nowMs;
+    await torn(a);
+    // Its stream has a hole: what comes next breaks it, and then it has another session, and the server both.
+    expect(nats.groupsWholeSinceMs).toBe(Number.POSITIVE_INFINITY);
+    await pass(5_000);
+    expect(a.connection.isConnected).toBe(true);
+    expect(nats.groupsWholeSinceMs).toBe(Number.POSITIVE_INFINITY);
+    for (let i = 0; i < 60; i++) bystander.say('work', String(i));
+    await pass();
+    expect(a.got.length + b.got.length).toBeLessThan(55);
+    await pass(25_000);
+    expect(nats.groupsWholeSinceMs).toBeGreaterThan(tornAtMs + 5_000);
+    expect(nats.groupsWholeSinceMs).toBeLessThanOrEqual(loop.nowMs);
+    for (let i = 0; i < 60; i++) bystander.say('work', String(i));
+    const before = a.got.length + b.got.length;
+    await pass();
+    expect(a.got.length + b.got.length).toBe(before + 60);
+  });
+
   it('takes what one connection sends in order: a subscription counts for what is published after it', async () => {
     const a = new Client('a');
     a.say('x', 'before');

@@ -49,6 +49,7 @@ export class SimulatedNats {
   readonly #connections = new Set<SimulatedConnection>();
   #tree = new SubjectTree<ServerSubscription>();
   #isUp = true;
+  #groupsWholeSinceMs = 0;
 
   constructor(loop: EventLoop, random: SeededRandom, profile: SimulatedNatsProfile = {}) {
     this.#loop = loop;
@@ -70,6 +71,15 @@ export class SimulatedNats {
   /** Sessions that the server believes in. */
   get sessions(): number {
     return this.#sessions.size;
+  }
+
+  /**
+   * Since when each member of each queue group has been there. A member whose session broke without the server's learning of it
+   * is given its part of all requests until the server has found it out: as long as there is one, this is `Infinity`.
+   */
+  get groupsWholeSinceMs(): number {
+    for (const session of this.#sessions) if (isLostMember(session)) return Number.POSITIVE_INFINITY;
+    return this.#groupsWholeSinceMs;
   }
 
   /** A connection of this process: there at once if the server is up, else as soon as the driver gets through. */
@@ -200,6 +210,7 @@ export class SimulatedNats {
 
   #end(session: NatsSession): void {
     if (!session.isOpen) return;
+    if (isLostMember(session)) this.#groupsWholeSinceMs = this.#loop.nowMs;
     session.isOpen = false;
     session.check?.cancel();
     for (const subscription of session.subscriptions.values()) this.#tree.remove(subscription);
@@ -218,4 +229,10 @@ export class SimulatedNats {
       this.#checkLater(session);
     });
   }
+}
+
+function isLostMember(session: NatsSession): boolean {
+  if (session.peer.isOn(session)) return false;
+  for (const { queue } of session.subscriptions.values()) if (queue !== '') return true;
+  return false;
 }

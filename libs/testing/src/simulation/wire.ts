@@ -128,6 +128,11 @@ export class Wire<Session, Frame> {
     return this.#queue.length;
   }
 
+  /** Whether the stream of this session has a hole: the next thing that arrives breaks it. */
+  isTorn(session: Session): boolean {
+    return this.#holed === session;
+  }
+
   /** Whether what is sent now arrives within this time, for certain. */
   isPrompt(session: Session, withinMs: number): boolean {
     const { blocked, held, delayMs, jitterMs } = this.faults;
