@@ -6,7 +6,7 @@ import type { FaultGroup } from './faults/catalogue.js';
 import { Crew } from './run/crew.js';
 import { hunt, isCaught, medianSeeds, type Hunt } from './run/hunt.js';
 import { Progress } from './run/progress.js';
-import { counted, describeHunts, describeTotals, describeViolation } from './run/report.js';
+import { counted, describeFound, describeHunts, describeTotals, describeViolation } from './run/report.js';
 import { shrink } from './run/shrink.js';
 import { Totals } from './run/totals.js';
 import { scenarioOf } from './scenario-of-seed.js';
@@ -60,6 +60,8 @@ async function simulate(crew: Crew, { seeds, from, faults, json }: Options): Pro
     chunks.push(
       crew.run({ from: first, count, bug: undefined, groups: faults }, (outcome) => {
         totals.add(outcome);
+        // At once: a long run may be ended before its end.
+        if (outcome.violation !== undefined) progress.note(describeFound(outcome.seed, outcome.violation, faults));
         progress.show(
           () =>
             `${counted(totals.seeds, 'seeds')} of ${counted(seeds, 'run')}, ${counted(totals.violations.length, 'violations')}`,

@@ -1,3 +1,5 @@
+import type { Violation } from '../checker/violation.js';
+import type { FaultGroup } from '../faults/catalogue.js';
 import type { Hunt } from './hunt.js';
 import { medianSeeds } from './hunt.js';
 import type { Shrunk } from './shrink.js';
@@ -24,6 +26,14 @@ export function describeTotals(totals: Totals): string {
     ...table('revocations', new Map(Object.entries({ complete, incomplete, failed }))),
     `${counted(totals.steps, 'steps')}, ${counted(Math.round(totals.simulatedMs / 3_600_000), 'simulated hours')}, ${counted(totals.idpCalls, 'calls of identity providers')}`,
   ].join('\n');
+}
+
+/** A violation in one line, for whoever does not wait for the end of the run: what it was, and how to see it again. */
+export function describeFound(seed: number, violation: Violation, faults: readonly FaultGroup[] | undefined): string {
+  const { guarantee, what, atMs } = violation;
+  const only = faults === undefined ? '' : ` --faults ${faults.join(',')}`;
+  const again = `npm run simulate -- --from ${String(seed)} --seeds 1${only}`;
+  return `VIOLATION of ${guarantee} with seed ${String(seed)} at ${atMs.toFixed(1)} ms: ${what} (again: ${again})`;
 }
 
 /** A violation for people: the seed, the shortest way to it, and the story of each process. */
