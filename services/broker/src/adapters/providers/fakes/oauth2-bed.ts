@@ -14,7 +14,7 @@ import {
   type ScriptedReply,
   type ScriptedRequest,
 } from '@token-broker/testing';
-import { exportJWK, exportPKCS8, generateKeyPair, type JWK } from 'jose';
+import { exportJWK, exportPKCS8, generateKeyPair, type CryptoKey, type JWK } from 'jose';
 import { onTestFinished } from 'vitest';
 import type { Provider, ProviderFailure } from '../../../app/ports/provider.js';
 import type { Log, LogFields } from '../../../app/ports/telemetry.js';

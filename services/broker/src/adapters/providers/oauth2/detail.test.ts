@@ -84,6 +84,15 @@ describe('createDetail', () => {
     expect(detailOf(text)).not.toContain('short-1');
   });
 
+  it('hides a long key in whole and line by line, within milliseconds', () => {
+    const lines = Array.from({ length: 50 }, (_, i) => `${String(i)}+/=-key!`.repeat(i === 49 ? 2 : 7));
+    const pem = ['-----BEGIN PRIVATE KEY-----', ...lines, '-----END PRIVATE KEY-----', ''].join('\n');
+    const detail = createDetail('payments', [new Redacted(pem)]);
+    for (const text of [pem, ...lines, JSON.stringify({ k: pem })]) expect(detail(`( ${text} )`)).not.toContain('key!');
+    // A page that is longer than the window still tells something.
+    expect(detail('word '.repeat(10_000))).toHaveLength(300);
+  });
+
   it('leaves what support asks for', () => {
     const text = 'AADSTS7000215: Invalid client secret provided. Trace ID: 3f0ef9a5-77bb-4a4c-8a43-3a2e1a6f0d00';
     expect(detailOf(text)).toBe(text);

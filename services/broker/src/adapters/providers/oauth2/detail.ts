@@ -9,6 +9,9 @@ const WINDOW_CHARACTERS = 8_192;
 /** A longer beginning of a secret than this is found by its look; to cut more would leave nothing of the text. */
 const MOST_CUT_CHARACTERS = WINDOW_CHARACTERS / 2;
 
+/** Secrets that are longer are keys, which are sent to nobody: they are searched for as they stand, in pieces. */
+const MOST_SPELLED_CHARACTERS = 1_024;
+
 /** Strings of JSON that are secrets, to their last character. */
 const SECRET_STRING =
   /("(?:access_?token|refresh_?token|id_?token|client_?secret|(?:client_?)?assertion|password)"\s*:\s*")(?:[^"\\]|\\.)*/gi;
@@ -31,9 +34,10 @@ const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
  * in any usual spelling, and without anything that looks like a token.
  */
 export function createDetail(clientId: string, secrets: readonly Redacted[]): (text: string) => string {
-  const spelled = secrets
-    // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
-    .map((secret) => Buffer.from(secret.reveal()).toString())
+  // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
+  const texts = secrets.map((secret) => Buffer.from(secret.reveal()).toString());
+  const spelled = texts
+    .filter((secret) => secret.length <= MOST_SPELLED_CHARACTERS)
     .flatMap((secret) => [
       ...spellings(secret),
       `${formEncoded(clientId)}:${formEncoded(secret)}`,
@@ -41,6 +45,7 @@ export function createDetail(clientId: string, secrets: readonly Redacted[]): (t
     ])
     .flatMap((spelling) => [spelling, ...base64Cores(spelling)])
     .flatMap((spelling) => [spelling, encodeURI(spelling), encodeURIComponent(spelling)]);
+  spelled.push(...texts.filter((secret) => secret.length > MOST_SPELLED_CHARACTERS).flatMap(piecesOf));
   // The longest first: a spelling that begins another must not leave the rest of it behind.
   const known = [...new Set(spelled)].filter((spelling) => spelling !== '').sort((a, b) => b.length - a.length);
   const longest = Math.min(known[0]?.length ?? 0, MOST_CUT_CHARACTERS);
@@ -62,6 +67,11 @@ export function createDetail(clientId: string, secrets: readonly Redacted[]): (t
     if (text.length > WINDOW_CHARACTERS) clean = clean.slice(0, Math.max(0, clean.length - longest));
     return clean.slice(0, MAX_CHARACTERS);
   };
+}
+
+/** The lines of a PEM text, the strings of a JWK; none so long that a search for it is slow. */
+function piecesOf(secret: string): string[] {
+  return secret.split(/[\s"]+/).flatMap((piece) => (piece.length < 8 ? [] : (piece.match(/.{1,512}/gs) ?? [])));
 }
 
 function spellings(secret: string): string[] {

@@ -84,6 +84,16 @@ describe('the refresh_token grant, at a real identity provider', () => {
     }
   });
 
+  it('is for a public client too, which proves itself by nothing but the token', async () => {
+    const idp = await startIdp({ clients: [{ clientId: CLIENT_ID, clientAuthentication: 'none', scopes: ['read'] }] });
+    const refreshToken = new Redacted(await idp.issueRefreshToken({ ...LOGIN, scope: 'offline_access read' }));
+    const clientAuthentication = { kind: 'none' as const };
+    const { provider } = openProvider({ ...issuerOf(idp), ...GRANT, clientAuthentication });
+    expect(await provider.fetch({ scopes: ['read'], refreshToken })).toMatchObject({ ok: true });
+    expect(Object.fromEntries(idp.requests()[0]?.form ?? [])).toMatchObject({ client_id: CLIENT_ID });
+    expect(idp.requests()[0]?.headers.authorization).toBeUndefined();
+  });
+
   it('is denied a scope that was not consented to, which does not spend the token', async () => {
     const idp = await startIdp();
     const token = await idp.issueRefreshToken({ ...LOGIN, scope: 'openid offline_access read' });

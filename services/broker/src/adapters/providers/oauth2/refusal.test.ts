@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Exchange } from './exchange.js';
-import { refusalOf } from './refusal.js';
+import { refusalOf, type RefusalContext } from './refusal.js';
 
 function refusal(
   reply: Partial<Exchange> & { readonly text: string },
-  asked: 'the token request' | 'discovery' = 'the token request',
+  asked: RefusalContext['asked'] = 'the token request',
 ) {
   const whole = { status: 200, headers: new Headers(), ...reply };
   return refusalOf(whole, new Error('invalid response encountered'), { asked, wallMs: 0, detail: (text) => text });
@@ -40,6 +40,14 @@ describe('refusalOf', () => {
 
   it('reads a discovery that is forbidden as unusable metadata: the client was not refused', () => {
     expect(refusal({ status: 403, text: '<html>' }, 'discovery').code).toBe('IDP_PROTOCOL');
+  });
+
+  it('reads a refusal of the metadata or the keys as no refusal of the client', () => {
+    for (const asked of ['discovery', 'the key set'] as const) {
+      const failure = refusal({ status: 401, text: '{"error":"invalid_client"}' }, asked);
+      expect(failure.code).toBe('IDP_PROTOCOL');
+      expect(failure.refused).toBeUndefined();
+    }
   });
 
   it('passes a pause on only where waiting helps', () => {

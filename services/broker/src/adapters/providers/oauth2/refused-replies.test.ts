@@ -251,6 +251,24 @@ describe('a refusal by the identity provider', () => {
     },
   );
 
+  it.each<[string, ScriptedReply, 'credential' | undefined]>([
+    ['invalid_client', { status: 401, body: { error: 'invalid_client' } }, 'credential'],
+    ['invalid_client as a bad request', { status: 400, body: { error: 'invalid_client' } }, 'credential'],
+    ['invalid_client as a success', { body: { error: 'invalid_client' } }, 'credential'],
+    ['unauthorized_client', { status: 400, body: { error: 'unauthorized_client' } }, 'credential'],
+    ['401 without a word', { status: 401 }, 'credential'],
+    ['401 with a page', { status: 401, headers: { 'content-type': 'text/html' }, body: '<html>' }, 'credential'],
+    ['401 with another error', { status: 401, body: { error: 'invalid_scope' } }, undefined],
+    ['403 without a word', { status: 403 }, undefined],
+    ['invalid_grant, which is no refresh token here', { status: 400, body: { error: 'invalid_grant' } }, undefined],
+    ['invalid_scope', { status: 400, body: { error: 'invalid_scope' } }, undefined],
+    ['invalid_client for the time being', { status: 503, body: { error: 'invalid_client' } }, undefined],
+    ['invalid_client, too often', { status: 429, body: { error: 'invalid_client' } }, undefined],
+    ['a token that is refused', { body: { ...GOOD, token_type: 'DPoP' } }, undefined],
+  ])('tells whether it is the client itself that is refused: %s', async (_, reply, refused) => {
+    expect((await refusalOf(reply)).refused).toBe(refused);
+  });
+
   it('is an error also with status 200', async () => {
     const reply = { body: { ...GOOD, error: 'invalid_grant' } };
     expect(await refusalOf(reply)).toMatchObject({ code: 'IDP_DENIED' });
@@ -296,6 +314,37 @@ describe('a refusal by the identity provider', () => {
   ])('for the time being is IDP_UNAVAILABLE: %s', async (_, reply) => {
     const failure = await refusalOf({ ...reply, headers: { ...reply.headers, 'retry-after': '3' } });
     expect(failure).toMatchObject({ code: 'IDP_UNAVAILABLE', retryAfterMs: 3_000 });
+  });
+});
+
+describe('what is left of a limit', () => {
+  const headers = { 'x-ratelimit-remaining': '3', 'x-ratelimit-reset': '60' };
+  const observed = { remaining: 3, resetMs: 60_000 };
+
+  it('is told with a token', async () => {
+    const { fetch } = await startBed({ headers, body: GOOD });
+    expect(await fetch()).toMatchObject({ ok: true, value: { observed } });
+    const { fetch: silent } = await startBed({ body: GOOD });
+    const issued = await silent();
+    expect(issued.ok && 'observed' in issued.value).toBe(false);
+  });
+
+  it.each<[string, ScriptedReply]>([
+    ['too many requests', { status: 429 }],
+    ['a failure', { status: 503 }],
+    ['a denial', { status: 401, body: { error: 'invalid_client' } }],
+    ['a reply that is refused', { body: { ...GOOD, expires_in: 0 } }],
+  ])('is told with %s', async (_, reply) => {
+    expect(await refusalOf({ ...reply, headers })).toMatchObject({ observed });
+  });
+
+  it('is read by the clock of the reply', async () => {
+    const moment = {
+      'x-ratelimit-remaining': '0',
+      'x-ratelimit-reset': '1767225660',
+      date: 'Thu, 01 Jan 2026 00:00:30 GMT',
+    };
+    expect((await refusalOf({ status: 429, headers: moment })).observed).toEqual({ remaining: 0, resetMs: 30_000 });
   });
 });
 
