@@ -14,7 +14,7 @@ export interface ImportedKey {
  *
  * @throws {Error} one that tells nothing of the key
  */
-export async function importSigningKey({ privateKey, algorithm, keyId }: SigningKey): Promise<ImportedKey> {
+async function importSigningKey({ privateKey, algorithm, keyId }: SigningKey): Promise<ImportedKey> {
   const text = privateKey.reveal().trim();
   try {
     if (!text.startsWith('{')) return { key: await importPKCS8(text, algorithm), keyId };
