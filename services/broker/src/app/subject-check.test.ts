@@ -105,6 +105,14 @@ it('looks at both tokens: the actor’s must be the caller’s too', async () =>
   expect(await subjects.check(route('web-1', 'orders', 'stolen'))).toMatchObject({ code: 'FORBIDDEN' });
 });
 
+it('names the token that is refused by what it was given as, whatever it was given as before', async () => {
+  const refusals = [route('stolen'), route('web-1', 'orders', 'stolen')].map((asked) => subjects.check(asked));
+  expect((await Promise.all(refusals)).map((refusal) => refusal?.message)).toEqual([
+    'the subject token was not issued to this caller',
+    'the actor token was not issued to this caller',
+  ]);
+});
+
 describe('how long it believes a token', () => {
   it('is a minute, so that one which its issuer took back is found out', async () => {
     await subjects.check(route('web-1'));
@@ -122,6 +130,11 @@ describe('how long it believes a token', () => {
     await clock.advance(2_000);
     await subjects.check(route('web-1'));
     expect(reads).toHaveLength(2);
+  });
+
+  it('is not at all where the token is over', async () => {
+    read = () => ok({ owners: ['orders-app'], remainingMs: 0 });
+    expect(await subjects.check(route('web-1'))).toMatchObject({ code: 'FORBIDDEN' });
   });
 
   it('ends with the configuration that it was judged by', async () => {

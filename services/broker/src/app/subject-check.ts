@@ -41,7 +41,7 @@ export class SubjectCheck {
     const { subject, source, caller } = route;
     if (subject === undefined) return undefined;
     for (const [what, token] of tokensOf(subject)) {
-      const key = keyOf(source, caller, this.#clientIds(caller), token);
+      const key = keyOf(source, caller, this.#clientIds(caller), what, token);
       const known = this.#verdicts.get(key);
       const refusal =
         known !== undefined && this.#ports.clock.elapsedMs() < known.untilMs
@@ -62,11 +62,12 @@ export class SubjectCheck {
       log.warn('idp: a subject token could not be checked', { source: name, code, detail });
       return failure(code, message, retryAfterMs);
     }
-    const owners = read.value?.owners ?? [];
-    const isOwn = owners.some((owner) => this.#clientIds(caller).includes(owner));
-    const refusal = isOwn ? undefined : refusalOf(what, read.value === undefined);
+    // One that is over by now is good for nothing, whatever a tolerance for clocks says.
+    const subject = read.value?.remainingMs === 0 ? undefined : read.value;
+    const isOwn = subject?.owners.some((owner) => this.#clientIds(caller).includes(owner)) === true;
+    const refusal = isOwn ? undefined : refusalOf(what, subject === undefined);
     if (refusal !== undefined) log.audit('subject token: refused', { source: name, caller, why: refusal.message });
-    const trustedMs = isOwn ? Math.min(TRUSTED_MS, read.value?.remainingMs ?? TRUSTED_MS) : REFUSED_MS;
+    const trustedMs = isOwn ? Math.min(TRUSTED_MS, subject.remainingMs ?? TRUSTED_MS) : REFUSED_MS;
     this.#verdicts.set(key, { untilMs: askedAtMs + trustedMs, refusal });
     return refusal;
   }
@@ -86,8 +87,14 @@ function tokensOf({ subjectToken, actorToken }: SubjectTokens): readonly (readon
   return [['subject', subjectToken], ...(actorToken === undefined ? [] : [['actor', actorToken] as const])];
 }
 
-/** Under another configuration of the source, or of the caller, the question is another one. */
-function keyOf({ recipe }: Source, caller: string, clientIds: readonly string[], token: Redacted): string {
-  const text = JSON.stringify([recipe, caller, clientIds, token.reveal()]);
+/** Under another configuration of the source, or of the caller, or in another role, the question is another one. */
+function keyOf(
+  { recipe }: Source,
+  caller: string,
+  clientIds: readonly string[],
+  what: string,
+  token: Redacted,
+): string {
+  const text = JSON.stringify([recipe, caller, clientIds, what, token.reveal()]);
   return createHash('sha256').update(text).digest('base64url');
 }
