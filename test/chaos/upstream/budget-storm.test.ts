@@ -1,0 +1,173 @@
+import { createSystemClock, delay } from '@token-broker/foundation';
+import { eventually, SeededRandom } from '@token-broker/testing';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { failureIn, startGovernedStack, type GovernedStack } from '../../integration/governed-stack.js';
+import { metricValue } from '../../integration/stack.js';
+import { mostInAnyWindow, tokenFor, type Arrival } from '../../integration/watched-provider.js';
+
+/** 100 calls in any 2 s; `QUOTA_WINDOW_MS=60000` makes it a minute, with all else in proportion, and tells the figures. */
+const WINDOW_MS = Number(process.env['QUOTA_WINDOW_MS'] ?? 2_000);
+const LIMIT = 100;
+/** Of the limit: kept for fetching again what was revoked; and, of the rest, a fifth that renewals leave to callers. */
+const RESERVE = 10;
+const HEADROOM = 18;
+const FOR_RENEWALS = LIMIT - RESERVE - HEADROOM;
+/** 1,000 slots: renewed ahead, revoked in the middle of it, and cold ones that callers wait for. */
+const RENEWED = 300;
+const REVOKED = 20;
+const COLD = 680;
+/** Due for renewal between three and four eighths of it, which is soon after the window of the first calls is over. */
+const LIFE_MS = 3 * WINDOW_MS;
+/** Under way, until it is counted, and then until the reply: each call is somewhere else in its permit's time. */
+const TRAVEL_MS = 400;
+const WORK_MS = 150;
+/** A call that has not ended counts as if it could arrive until then: `lockTime`. */
+const LOCK_MS = 6_000;
+/** How long callers go on asking; there was about one window of calls before. */
+const STORM_MS = 2.5 * WINDOW_MS;
+const LEAST_WINDOWS = 3;
+/** What a loaded machine may add to a window's work. */
+const PATIENCE_MS = 20_000;
+/** Of what callers who wait are given, renewals get no more than this part at the same time. */
+const RENEWALS_AT_MOST = 0.25;
+
+const clock = createSystemClock();
+const random = new SeededRandom(29);
+const quotaOf = (limit: number, reserve: number) => ({ limit, window: `${String(WINDOW_MS)}ms`, reserve });
+
+let governed: GovernedStack;
+
+beforeAll(async () => {
+  const client = { clientId: 'one-client', clientSecret: 'one-secret', refresh: { ahead: '50%' } };
+  governed = await startGovernedStack({
+    travelMs: () => TRAVEL_MS * random.uniform(),
+    answer: (arrival) => ({
+      ...tokenFor(arrival, arrival.tenant === 'wide' ? LIFE_MS : undefined),
+      delayMs: WORK_MS * random.uniform(),
+    }),
+    // Enough for all slots at first; then the sources and their tokens stay, and the budget is a tenth of them.
+    sources: { wide: { ...client, quota: quotaOf(10_000, 0) }, kept: { ...client, quota: quotaOf(10_000, 0) } },
+  });
+});
+afterAll(() => governed.stop());
+
+const numbered = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${name}-${String(index)}`);
+
+interface Refusal {
+  readonly code: string;
+  readonly retryAfterMs: number;
+}
+
+const refusals: Refusal[] = [];
+
+/** Undefined: a token. */
+async function refusalOf(source: string, audience: string): Promise<Refusal | undefined> {
+  const cause = failureIn(await governed.ask(source, audience));
+  if (cause === undefined) return undefined;
+  const refusal = { code: cause.code, retryAfterMs: cause.retryAfterMs ?? 0 };
+  refusals.push(refusal);
+  return refusal;
+}
+
+async function served(source: string, audiences: readonly string[]): Promise<number> {
+  const all = await Promise.all(audiences.map((audience) => refusalOf(source, audience)));
+  return all.filter((refusal) => refusal === undefined).length;
+}
+
+/** Comes back when it was told to, or a little later, until it has its token or nobody waits any more. */
+async function wait(audience: string, untilMs: number): Promise<void> {
+  while (clock.elapsedMs() < untilMs) {
+    const refusal = await refusalOf('wide', audience);
+    if (refusal === undefined) return;
+    const pauseMs = refusal.retryAfterMs + WINDOW_MS * random.uniform();
+    await delay(clock, Math.max(0, Math.min(pauseMs, untilMs - clock.elapsedMs())));
+  }
+}
+
+const refusedRenewals = (): Promise<number> =>
+  governed.total((metrics) =>
+    metricValue(metrics, 'token_broker_idp_calls_refused_total', { class: 'refresh-ahead', why: 'limit' }),
+  );
+
+const isRenewal = ({ tenant, audience }: Arrival): boolean => tenant === 'wide' && audience.startsWith('renewed-');
+
+it(
+  '3 replicas, 1,000 slots, 100 calls in any window: never more at the provider’s counter; callers before renewals, and the reserve is kept',
+  async () => {
+    const { idp, stack } = governed;
+    const renewed = numbered('renewed', RENEWED);
+    const revoked = numbered('revoked', REVOKED);
+    const cold = numbered('cold', COLD);
+    expect(renewed.length + revoked.length + cold.length).toBe(1_000);
+    const operator = await stack.operator();
+
+    // All replicas hold the tokens that are to be renewed and revoked; then the budget becomes what it is.
+    expect(await served('kept', revoked)).toBe(REVOKED);
+    expect(await served('wide', renewed)).toBe(RENEWED);
+    await stack.rewrite((settings) => {
+      const sources = settings['sources'] as Record<string, object>;
+      const quota = quotaOf(LIMIT, RESERVE);
+      return { ...settings, sources: { wide: { ...sources['wide'], quota }, kept: { ...sources['kept'], quota } } };
+    });
+    await Promise.all(stack.brokers.map((broker) => broker.reload()));
+    const governedSince = idp.arrivals.length;
+    const since = (from = governedSince): readonly Arrival[] => idp.arrivals.slice(from);
+
+    // Renewals fill what is theirs, and no more of it.
+    await eventually(async () => since().filter(isRenewal).length >= FOR_RENEWALS && (await refusedRenewals()) > 0, {
+      what: 'renewals that are refused',
+      withinMs: 3 * WINDOW_MS + PATIENCE_MS,
+    });
+
+    // A caller who waits finds room at once, as long as callers are no more than what was left to them.
+    expect(await served('wide', cold.slice(0, HEADROOM))).toBe(HEADROOM);
+    // Then the common part is used up for them, too.
+    let asked = HEADROOM;
+    await eventually(
+      async () => {
+        const batch = cold.slice(asked, (asked += 30));
+        return batch.length > 0 && (await served('wide', batch)) < batch.length;
+      },
+      { what: 'callers who are refused' },
+    );
+    // What is revoked now is fetched again at once: nobody could use the reserve up for anything else.
+    await operator.revoke({ selector: { source: 'kept' } });
+    expect(await served('kept', revoked.slice(0, RESERVE))).toBe(RESERVE);
+    expect(idp.of('kept').length).toBe(REVOKED + RESERVE);
+
+    // Hundreds of callers who wait, and hundreds of tokens that are due.
+    const stormSince = idp.arrivals.length;
+    const refusedBefore = await refusedRenewals();
+    const endsAtMs = clock.elapsedMs() + STORM_MS;
+    await Promise.all(cold.slice(asked).map((audience) => wait(audience, endsAtMs)));
+    const storm = since(stormSince);
+    const renewals = storm.filter(isRenewal).length;
+    expect((await refusedRenewals()) - refusedBefore).toBeGreaterThan(100);
+    expect(renewals).toBeLessThanOrEqual(RENEWALS_AT_MOST * (storm.length - renewals));
+
+    // One caller who is left and comes back when it was told to is served, whatever renewals want.
+    const last = await refusalOf('wide', 'last');
+    await delay(clock, last?.retryAfterMs ?? 0);
+    expect(await refusalOf('wide', 'last')).toBeUndefined();
+
+    const calls = since();
+    const most = mostInAnyWindow(calls, WINDOW_MS);
+    const tookMs = (calls.at(-1)?.atMs ?? 0) - (calls[0]?.atMs ?? 0);
+    if (process.env['QUOTA_WINDOW_MS'] !== undefined) {
+      const counts = { calls: calls.length, storm: storm.length, renewals, refusals: refusals.length };
+      console.log({ most, tookMs, ...counts, refusedRenewals: await refusedRenewals() });
+    }
+    expect(most).toBeLessThanOrEqual(LIMIT);
+    expect(tookMs).toBeGreaterThanOrEqual(LEAST_WINDOWS * WINDOW_MS);
+    // The budget was really wanted, and used.
+    expect(most).toBeGreaterThan(LIMIT - 2 * RESERVE);
+    expect(mostInAnyWindow(calls.filter(isRenewal), WINDOW_MS)).toBeLessThanOrEqual(FOR_RENEWALS);
+    expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(['QUOTA_EXHAUSTED']));
+    for (const { retryAfterMs } of refusals) {
+      expect(retryAfterMs).toBeGreaterThan(0);
+      expect(retryAfterMs).toBeLessThanOrEqual(WINDOW_MS + LOCK_MS + 2);
+    }
+  },
+  8 * WINDOW_MS + 2 * PATIENCE_MS,
+);
