@@ -136,6 +136,11 @@ export interface OAuth2SourceConfiguration {
   /** Narrower scope than asked is an error unless this is true. Default false. */
   readonly acceptNarrowerScope: boolean;
   readonly refresh: RefreshConfiguration;
+  /**
+   * `fetch`: while Redis is away, each replica fetches for itself, within its share of the quota, tokens that no revocation
+   * reaches. Absent: callers wait for Redis.
+   */
+  readonly withoutRedis?: 'fetch';
   /** Limits of the upstream identity (endpoint and client id); all of them hold. Empty: none is known. */
   readonly quota: readonly QuotaLimit[];
 }

@@ -418,6 +418,19 @@ const REFUSALS: Readonly<Record<string, readonly (readonly [string, Settings, st
     ['a negative reserve', { quota: { ...HOUR, reserve: -1 } }, 'quota.reserve', 'expected a share'],
     ['a reserve of words', { quota: { ...HOUR, reserve: 'some' } }, 'quota.reserve', 'expected a share'],
     ['an empty list', { quota: [] }, 'quota', 'names no limit'],
+    ['another word for doing without Redis', { withoutRedis: 'try' }, 'withoutRedis', 'refuse'],
+    [
+      'doing without Redis where the journal is',
+      { grant: 'refresh_token', withoutRedis: 'fetch' },
+      'withoutRedis',
+      'the journal of refresh tokens is in Redis',
+    ],
+    [
+      'doing without Redis where a month is counted',
+      { withoutRedis: 'fetch', quota: [HOUR, { limit: 5, window: 'month' }] },
+      'withoutRedis',
+      'stands in Redis alone',
+    ],
     [
       'five limits',
       { quota: ['1s', '1m', '1h', 'day', 'month'].map((window) => ({ limit: 9, window })) },

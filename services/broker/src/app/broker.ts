@@ -12,6 +12,7 @@ import { Keyring } from './keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './lease-keeper.js';
 import { Memory } from './memory.js';
 import { Notices } from './notices.js';
+import { OwnCalls } from './own-calls.js';
 import type { Bus, Service, ServiceRequest } from './ports/bus.js';
 import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
@@ -30,6 +31,7 @@ import { Sources, type Source } from './sources.js';
 import { SubjectCheck } from './subject-check.js';
 import { Sync } from './sync.js';
 import { Tally } from './tally.js';
+import { WithoutRedis } from './without-redis.js';
 
 export interface BrokerPorts {
   readonly clock: Clock;
@@ -104,7 +106,8 @@ export class Broker {
         this.#leaseKeeper.hurry();
       },
     });
-    const governor = new Governor({ clock, random, budgets: ports.budgets, log, metrics });
+    const ownCalls = new OwnCalls({ clock, random, broker, brokers: () => this.#leaseKeeper.brokers });
+    const governor = new Governor({ clock, random, budgets: ports.budgets, ownCalls, log, metrics });
     const refreshTokens = new RefreshTokens(
       { clock, random, journal: ports.journal, keyring, log, recipeKey },
       namespace,
@@ -133,6 +136,7 @@ export class Broker {
       ...flight,
       routes,
       subjects: new SubjectCheck({ clock, sources, log }),
+      withoutRedis: new WithoutRedis({ clock, random, memory, governor, timing, maxStalenessMs, log, metrics }),
       leaseMs,
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),

@@ -18,6 +18,7 @@ import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Source } from './sources.js';
 import type { SubjectCheck } from './subject-check.js';
+import type { WithoutRedis } from './without-redis.js';
 import { takeRecord } from './take-record.js';
 
 /** How long a request is held that does not say. */
@@ -28,6 +29,7 @@ const ANSWER_TRIES = 5;
 export interface GetTokenPorts extends FlightPorts {
   readonly routes: Routes;
   readonly subjects: SubjectCheck;
+  readonly withoutRedis: WithoutRedis;
   readonly leaseMs: number;
   /** How long what is held may be served, flagged, while Redis is away. */
   readonly maxStalenessMs: number;
@@ -98,6 +100,7 @@ export class GetToken {
       const [source = '', slot = ''] = key.split(' ');
       return matches(slot, source);
     });
+    this.#ports.withoutRedis.forget(matches);
   }
 
   /** Resolves when the flights that are in the air have ended. */
@@ -235,17 +238,29 @@ export class GetToken {
   }
 
   /** The old token while it is good, where a new one cannot be had; flagged where Redis is the reason. */
-  #fallback(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Uint8Array {
+  #fallback(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Uint8Array | Promise<Uint8Array> {
     const { memory, maxStalenessMs } = this.#ports;
     const nowMs = this.#clock.elapsedMs();
     const held = memory.peek(route.address.slot);
     const isUsable = held !== undefined && this.#suits(held, route, { ...wish, minTtlMs: 0 }, nowMs);
-    if (!isUsable) return this.#refuse(route.address.source, route.caller, cause, arrivedAtMs);
+    if (!isUsable) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
     const { leasedAtMs } = memory.view(route.address.partition);
     const verified = this.#hasLease(route, nowMs);
     const isWithinBound = leasedAtMs !== undefined && nowMs - leasedAtMs < maxStalenessMs;
-    if (!verified && !isWithinBound) return this.#refuse(route.address.source, route.caller, cause, arrivedAtMs);
+    if (!verified && !isWithinBound) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
     return this.#answer(held, route, 'memory', arrivedAtMs, nowMs, verified);
+  }
+
+  /** The last resort of sources that would rather have a token that cannot be revoked than none. */
+  async #withoutRedis(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Promise<Uint8Array> {
+    const { withoutRedis, metrics } = this.#ports;
+    const leftMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
+    const answer =
+      cause.code === 'STORE_UNAVAILABLE' ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
+    const { address, caller } = route;
+    if (!(answer instanceof Uint8Array)) return this.#refuse(address.source, caller, answer ?? cause, arrivedAtMs);
+    metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);
+    return answer;
   }
 
   #answer(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {

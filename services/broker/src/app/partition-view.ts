@@ -11,6 +11,8 @@ export class PartitionView {
   epoch = 0;
   applied = 0;
   heard = 0;
+  /** The greatest floor of the invalidations that were applied in this epoch. */
+  greatestFloor = 0;
   /** Elapsed time at which the lease that holds was asked for; `undefined`: none yet. */
   leasedAtMs: number | undefined = undefined;
   /** Redis time of that lease. */
@@ -24,6 +26,7 @@ export class PartitionView {
     this.epoch = epoch;
     this.applied = vseq;
     this.heard = vseq;
+    this.greatestFloor = 0;
     // A lease is of its epoch: a revocation in the new one does not know of it.
     this.leasedAtMs = undefined;
     this.#log = [];
@@ -33,6 +36,7 @@ export class PartitionView {
   /** Notes the invalidation `entry`; `true` when it was the next one in order. */
   note(entry: LogEntry): boolean {
     this.heard = Math.max(this.heard, entry.vseq);
+    this.greatestFloor = Math.max(this.greatestFloor, entry.floor);
     if (entry.vseq !== this.applied + 1) return false;
     this.applied = entry.vseq;
     this.#log.push(entry);

@@ -1,7 +1,7 @@
 import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
 import type { Result } from '@token-broker/foundation';
 import type { CallClass } from '../domain/call-class.js';
-import type { FlightPlan, FlightPorts } from './flight-plan.js';
+import type { FlightPlan, FlightPorts, SubjectTokens } from './flight-plan.js';
 import type { IssuedToken, ProviderFailure, ProviderRequest } from './ports/provider.js';
 import type { AsOf } from './ports/store.js';
 import type { CallReason } from './ports/telemetry.js';
@@ -45,7 +45,7 @@ export async function callUpstream(
   reservation: Reservation,
 ): Promise<UpstreamCall> {
   const { source, parameters } = plan;
-  const request = requestOf(source, plan, parameters);
+  const request = requestOf(source, parameters, plan.subject);
   if (source.configuration.grant.kind !== 'refresh_token') {
     return callOf(await permitAndFetch(ports, plan, reservation, reservation.attempt, request));
   }
@@ -175,7 +175,12 @@ function reasonOf({ reason }: FlightPlan, { isRefetch }: Reservation): CallReaso
   return reason === 'miss' && isRefetch ? 'revoked' : reason;
 }
 
-function requestOf(source: Source, { subject }: FlightPlan, parameters: TokenParameters): ProviderRequest {
+/** What the provider is asked for. */
+export function requestOf(
+  source: Source,
+  parameters: TokenParameters,
+  subject: SubjectTokens | undefined,
+): ProviderRequest {
   const own = source.configuration;
   const audience = parameters.audience ?? own.audience;
   const resource = parameters.resource ?? own.resource;

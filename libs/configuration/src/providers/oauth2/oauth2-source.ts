@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { certificates } from '../../certificates.js';
 import type { OAuth2SourceConfiguration } from '../../configuration.js';
-import { flag, text, withDefault } from '../../scalars.js';
-import { crossCheck, settings } from '../../settings.js';
+import { choice, flag, text, withDefault } from '../../scalars.js';
+import { crossCheck, settings, type Report } from '../../settings.js';
 import { quotaSchema, toQuota } from '../quota.js';
 import { refreshSchema } from '../refresh.js';
 import {
@@ -35,6 +35,13 @@ export const oauth2Schema = crossCheck(
       false,
     ),
     refresh: refreshSchema.prefault({}),
+    withoutRedis: withDefault(
+      choice(
+        'What a replica does for callers while Redis is away and it holds no token: refuse them, or fetch for itself.',
+        ['refuse', 'fetch'],
+      ),
+      'refuse',
+    ),
     quota: quotaSchema.optional(),
   }),
   (written, report) => {
@@ -43,8 +50,28 @@ export const oauth2Schema = crossCheck(
     checkGrant(written, report);
     checkLifetimes(written, report);
     checkParameters(written, report);
+    checkWithoutRedis(written, report);
   },
 );
+
+function checkWithoutRedis(written: Readonly<Record<string, unknown>>, report: Report): void {
+  if (written['withoutRedis'] !== 'fetch') return;
+  if (written['grant'] === 'refresh_token')
+    report(['withoutRedis'], 'cannot be fetch with grant: refresh_token', 'the journal of refresh tokens is in Redis');
+  const quota = Array.isArray(written['quota']) ? (written['quota'] as readonly unknown[]) : [written['quota']];
+  if (quota.some(isCalendarLimit))
+    report(
+      ['withoutRedis'],
+      'cannot be fetch with a quota by day or month',
+      'what was used of it stands in Redis alone',
+    );
+}
+
+function isCalendarLimit(limit: unknown): boolean {
+  if (typeof limit !== 'object' || limit === null || !('window' in limit)) return false;
+  const { window } = limit;
+  return typeof window === 'object' && window !== null && 'kind' in window && window.kind === 'calendar';
+}
 
 export function toOAuth2Source(name: string, written: z.output<typeof oauth2Schema>): OAuth2SourceConfiguration {
   const { audience, resource, ca, proxy, subjectToken } = written;
@@ -66,6 +93,7 @@ export function toOAuth2Source(name: string, written: z.output<typeof oauth2Sche
     ...toLifetimes(written),
     acceptNarrowerScope: written.acceptNarrowerScope,
     refresh: Object.freeze(written.refresh),
+    ...(written.withoutRedis === 'fetch' ? { withoutRedis: written.withoutRedis } : {}),
     quota: toQuota(written.quota),
   });
 }

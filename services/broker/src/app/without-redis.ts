@@ -1,0 +1,143 @@
+import { BoundedMap, randomId, SingleFlight, within, type Clock, type Random } from '@token-broker/foundation';
+import { failure, type Failure, type GetRequest, type Timing } from '@token-broker/protocol';
+import { requiredRemainingMs } from '../domain/lifetime.js';
+import type { Governor } from './governor.js';
+import type { Memory } from './memory.js';
+import type { IssuedToken } from './ports/provider.js';
+import type { Log, Metrics } from './ports/telemetry.js';
+import { ReplyTemplate } from './reply-template.js';
+import type { Route } from './routes.js';
+import { requestOf } from './upstream-call.js';
+
+/** Tokens that one replica keeps of an outage of Redis. */
+const KEPT = { maxEntries: 10_000, maxBytes: 10_000 };
+
+interface Fetched {
+  readonly issued: IssuedToken;
+  readonly fetchedAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export interface WithoutRedisPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly memory: Memory;
+  readonly governor: Governor;
+  readonly timing: Timing;
+  readonly maxStalenessMs: number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Fetches for a source that says `withoutRedis: fetch` while Redis is away: once for each slot in this replica, within its
+ * share of the budget. Such a token has no generation of the cluster and no revocation can find it, so it is answered as
+ * unverified (clients use it once, and keep it not), is kept here no longer than the staleness bound, and goes at the first
+ * word of a revocation.
+ */
+export class WithoutRedis {
+  readonly #ports: WithoutRedisPorts;
+  readonly #kept = new BoundedMap<Fetched>(KEPT, () => 1);
+  readonly #flights = new SingleFlight<Fetched | Failure>();
+
+  constructor(ports: WithoutRedisPorts) {
+    this.#ports = ports;
+  }
+
+  /** The reply, or why there is none; `undefined`: this source waits for Redis. */
+  async answer(
+    route: Route,
+    wish: GetRequest,
+    arrivedAtMs: number,
+    limitMs: number,
+  ): Promise<Uint8Array | Failure | undefined> {
+    const { clock, memory } = this.#ports;
+    if (route.source.configuration.withoutRedis !== 'fetch') return undefined;
+    const view = memory.view(route.address.partition);
+    // Somebody with Redis has told this caller more than this replica knows.
+    const { after } = wish;
+    if (after !== undefined && (after.epoch > view.epoch || (after.epoch === view.epoch && after.vseq > view.applied)))
+      return undefined;
+    const key = keyOf(route);
+    const kept = this.#kept.get(key);
+    const isGood = kept !== undefined && this.#isGood(kept, wish, clock.elapsedMs());
+    const ended = isGood
+      ? { inTime: true as const, value: kept }
+      : await within(
+          clock,
+          limitMs,
+          this.#flights.join(key, () => this.#fetch(route, key)),
+        );
+    if (!ended.inTime) return failure('DEADLINE', 'the token was not there in time; the fetch goes on');
+    return 'code' in ended.value ? ended.value : this.#render(route, wish, ended.value, arrivedAtMs);
+  }
+
+  /** What was fetched before this revocation may be dead by it. */
+  forget(matches: (slot: string, source: string) => boolean): void {
+    const isHit = (key: string): boolean => {
+      const [source = '', slot = ''] = key.split(' ');
+      return matches(slot, source);
+    };
+    for (const [key] of this.#kept.entries()) if (isHit(key)) this.#kept.delete(key);
+    this.#flights.detachWhere(isHit);
+  }
+
+  async #fetch(route: Route, key: string): Promise<Fetched | Failure> {
+    const { clock, random, governor, metrics, log } = this.#ports;
+    const { source, parameters, address, caller, subject } = route;
+    const call = randomId(random);
+    const refusal = governor.permitAlone(source, call);
+    if (refusal !== undefined) return refusal;
+    const startedAtMs = clock.elapsedMs();
+    const end = await source.provider.fetch(requestOf(source, parameters, subject));
+    governor.settleAlone(source, call, end);
+    const outcome = end.ok ? 'ok' : end.error.code;
+    metrics.idpCalled(address.source, 'miss', outcome, clock.elapsedMs() - startedAtMs, caller);
+    if (!end.ok) {
+      const { code, message, detail, retryAfterMs } = end.error;
+      log.warn('idp: no token', { source: address.source, code, detail });
+      return failure(code, message, retryAfterMs);
+    }
+    log.warn('store: away; a token was fetched without it', { source: address.source });
+    const fetched: Fetched = {
+      issued: end.value,
+      fetchedAtMs: startedAtMs,
+      expiresAtMs: startedAtMs + end.value.lifeMs,
+    };
+    // One that was detached meanwhile is of before a revocation.
+    if (this.#flights.has(key)) this.#kept.set(key, fetched);
+    return fetched;
+  }
+
+  #isGood({ issued, fetchedAtMs, expiresAtMs }: Fetched, { minTtlMs = 0 }: GetRequest, nowMs: number): boolean {
+    const { timing, maxStalenessMs } = this.#ports;
+    const leastMs = requiredRemainingMs(timing.minLifetimeMs, minTtlMs, issued.lifeMs);
+    return expiresAtMs - nowMs >= leastMs && nowMs - fetchedAtMs < maxStalenessMs;
+  }
+
+  #render(route: Route, wish: GetRequest, { issued, expiresAtMs }: Fetched, arrivedAtMs: number): Uint8Array {
+    const { clock, memory, timing } = this.#ports;
+    const { slot, partition } = route.address;
+    const view = memory.view(partition);
+    const nowMs = clock.elapsedMs();
+    const { accessToken, tokenType, scope, lifeMs } = issued;
+    // Above what died, and below whatever Redis will claim: its generations are microseconds of its clock.
+    const generation = Math.max(memory.peek(slot)?.generation ?? 0, wish.minGeneration ?? 0, view.greatestFloor) + 1;
+    const template = new ReplyTemplate({
+      ...{ v: 1, slot, partition, epoch: view.epoch, generation, lifeMs: Math.floor(lifeMs) },
+      ...{ accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }), timing },
+    });
+    return template.render({
+      asOf: view.applied,
+      expiresInMs: expiresAtMs - nowMs,
+      atMs: view.leasedRedisMs,
+      heldMs: nowMs - arrivedAtMs,
+      verified: false,
+    });
+  }
+}
+
+/** The source comes first, for {@link WithoutRedis.forget}. */
+function keyOf({ address }: Route): string {
+  return [address.source, address.slot, address.recipe].join(' ');
+}
