@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
+import { generateKeyPairSync, sign, type JsonWebKey } from 'node:crypto';
 
 /** A key pair of a client, made for one run of the tests. */
 export interface SigningPair {
@@ -10,6 +10,8 @@ export interface SigningPair {
   readonly secretPart: string;
   /** For the identity provider. */
   readonly publicKey: JsonWebKey;
+  /** A JWT of the key. */
+  sign(claims: object): string;
 }
 
 /** A key for ES256. */
@@ -22,5 +24,11 @@ export function createSigningPair(keyId: string): SigningPair {
     jwk: JSON.stringify({ ...whole, ...about }),
     secretPart: String(whole.d),
     publicKey: { ...publicKey.export({ format: 'jwk' }), ...about },
+    sign(claims) {
+      const parts = [{ alg: 'ES256', kid: keyId }, claims];
+      const data = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+      const signature = sign('sha256', Buffer.from(data), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+      return `${data}.${signature.toString('base64url')}`;
+    },
   };
 }

@@ -36,7 +36,7 @@ export type Settings = Record<string, unknown>;
 export interface StackOptions {
   readonly brokers?: number;
   /** Life of a token, in seconds. Default 600. */
-  readonly tokenLifeSeconds?: number | (() => number);
+  readonly tokenLifeSeconds?: number | ((clientId: string) => number);
   readonly tokenTransform?: (accessToken: string) => string;
   /** Clients of the identity provider, beside the one of {@link CLIENT_ID}. */
   readonly clients?: readonly IdentityClient[];
