@@ -1,4 +1,5 @@
 import type { Point } from './faults/points.js';
+import type { RefreshTokenRules } from './world/refresh-token-families.js';
 
 /** What brokers and near caches count by. */
 export const TICK_MS = 1_000;
@@ -27,6 +28,16 @@ export interface Shape {
   readonly idpCaches: boolean;
   /** How often an application asks its client. */
   readonly askEveryMs: number;
+  /** Absent: no source is served with refresh tokens. */
+  readonly refreshTokens: RefreshTokenRules | undefined;
+  /** Of the one upstream identity that all sources share. Absent: there is no limit. */
+  readonly quota: QuotaShape | undefined;
+}
+
+export interface QuotaShape {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly reserve: number;
 }
 
 /** When something happens: at a time, or at the nth time that the world passes a point. */

@@ -1,4 +1,14 @@
-import type { Locks, Provider, Scripts, Service, Store } from '@token-broker/broker/simulation';
+import type {
+  BudgetScripts,
+  JournalScripts,
+  Locks,
+  Provider,
+  RefreshTokenJournal,
+  Scripts,
+  Service,
+  Store,
+  UpstreamBudgets,
+} from '@token-broker/broker/simulation';
 import type { Clock } from '@token-broker/foundation';
 import type { NatsConnectionLike } from '@token-broker/client';
 import type { Guarantee } from '../checker/violation.js';
@@ -15,6 +25,10 @@ export interface Bug {
   readonly what: string;
   readonly scripts?: (scripts: Scripts) => Scripts;
   readonly store?: (store: Store, clock: Clock) => Store;
+  readonly budgetScripts?: (scripts: BudgetScripts) => BudgetScripts;
+  readonly journalScripts?: (scripts: JournalScripts) => JournalScripts;
+  readonly budgets?: (budgets: UpstreamBudgets) => UpstreamBudgets;
+  readonly journal?: (journal: RefreshTokenJournal, clock: Clock) => RefreshTokenJournal;
   readonly locks?: (locks: Locks) => Locks;
   readonly provider?: (provider: Provider, clock: Clock) => Provider;
   readonly service?: (service: Service, clock: Clock) => Service;

@@ -2,7 +2,15 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { Checker } from './checker.js';
 import type { Seen } from './observation.js';
 
-const BOUNDS = { minLifetimeMs: 2_000, maxStalenessMs: 10_000, detectionMs: 2_500, drift: 0, idpCaches: false };
+const BOUNDS = {
+  minLifetimeMs: 2_000,
+  maxStalenessMs: 10_000,
+  detectionMs: 2_500,
+  drift: 0,
+  idpCaches: false,
+  graceMs: 0,
+  quota: undefined,
+};
 const LIFE_MS = 60_000;
 
 let checker: Checker;
@@ -36,8 +44,15 @@ const reserved = (generation: number, change: object = {}): Seen => ({
 function fetched(generation: number, token: string, change: object = {}): void {
   see('b1', reserved(generation, change));
   see('b1', { kind: 'called', slot: 's', recipe: 'r', epoch: 1, generation, call: generation });
-  see('-', { kind: 'issued', call: generation, token, lifeMs: LIFE_MS, expiresAtMs: nowMs + LIFE_MS });
-  see('b1', { kind: 'call-ended', call: generation });
+  see('-', {
+    kind: 'issued',
+    call: generation,
+    token,
+    lifeMs: LIFE_MS,
+    expiresAtMs: nowMs + LIFE_MS,
+    family: undefined,
+  });
+  see('b1', { kind: 'call-ended', call: generation, permit: undefined, heard: 'token', retryAfterMs: 0 });
 }
 
 const committed = (generation: number, change: object = {}): Seen => ({

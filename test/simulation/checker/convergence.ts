@@ -14,7 +14,7 @@ const LIVES = 1.3;
 const LONG_LIFE_MS = 60_000;
 
 /** What an identity provider was the reason of may outlast its trouble: a call that hung, the pause after failures. */
-const UPSTREAM = new Set(['IDP_TIMEOUT', 'IDP_UNAVAILABLE', 'IDP_PROTOCOL', 'QUOTA_EXHAUSTED']);
+const UPSTREAM = new Set(['IDP_TIMEOUT', 'IDP_UNAVAILABLE', 'IDP_PROTOCOL', 'IDP_DENIED', 'QUOTA_EXHAUSTED']);
 
 /** Waits until every near cache agrees with Redis on every slot, and then for renewals. Says what is not well in the end. */
 export async function converge(world: World, mayGoOn: () => boolean): Promise<string | undefined> {
@@ -65,8 +65,9 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const isUpstream = isUpstreamOf(world);
   const generations = new Map(world.slots.map(({ slot, partition }) => [slot, generationOf(world, slot, partition)]));
   const calls = world.idp.calls;
+  const ends = world.observer.upstream.ends;
   const fromMs = world.loop.nowMs;
-  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs, mayGoOn);
+  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + (world.shape.quota?.windowMs ?? 0), mayGoOn);
   if (!mayGoOn()) return undefined;
   const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= fromMs && !isUpstream(code));
   if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
@@ -75,7 +76,8 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   // Each life is at least 0.6 of its length before it is renewed; rejections and one renewal under way come on top.
   // One that caches gives tokens that have lived for a while already.
   const shortest = world.shape.idpCaches ? 0.3 : 0.6;
-  const most = world.slots.length * (Math.ceil(LIVES / shortest) + 1) + world.observer.rejections;
+  const ended = world.observer.upstream.ends - ends;
+  const most = world.slots.length * (Math.ceil(LIVES / shortest) + 1 + 2 * ended) + world.observer.rejections;
   const made = world.idp.calls - calls;
   return made > most
     ? `${String(made)} calls of the identity provider were made where ${String(most)} would do`

@@ -1,3 +1,5 @@
+import type { Heard, SeenUpstream } from './upstream-observation.js';
+
 /** A position in the order of a slot's tokens. A greater epoch is greater whatever the generation. */
 export interface Order {
   readonly epoch: number;
@@ -27,7 +29,8 @@ export type Seen =
   | RevocationReturned
   | DataSetReplaced
   | Answered
-  | HandedOut;
+  | HandedOut
+  | SeenUpstream;
 
 /**
  * One line of the history of a run, in the order of true time: all that the checker knows. `process` is the one that did
@@ -65,6 +68,10 @@ export interface Called extends Order {
 export interface CallEnded {
   readonly kind: 'call-ended';
   readonly call: number;
+  readonly permit: string | undefined;
+  readonly heard: Heard;
+  /** The pause that the provider asked for. */
+  readonly retryAfterMs: number;
 }
 
 /** The identity provider made a token. `expiresAtMs` is the truth. */
@@ -74,6 +81,8 @@ export interface Issued {
   readonly token: string;
   readonly lifeMs: number;
   readonly expiresAtMs: number;
+  /** The family of refresh tokens that it dies with. */
+  readonly family: string | undefined;
 }
 
 /** A broker revoked a token at the identity provider. */

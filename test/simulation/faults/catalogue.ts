@@ -4,9 +4,11 @@ import { LINK_FAULTS } from './link-faults.js';
 import { LOCK_FAULTS } from './lock-faults.js';
 import { OPERATIONS } from './operations.js';
 import { PROCESS_FAULTS } from './process-faults.js';
+import { QUOTA_FAULTS } from './quota-faults.js';
+import { REFRESH_TOKEN_FAULTS } from './refresh-token-faults.js';
 import { STORE_FAULTS } from './store-faults.js';
 import { STORIES } from './stories.js';
-import { UPSTREAM_FAULTS } from './upstream-faults.js';
+import { LATER_UPSTREAM_FAULTS, UPSTREAM_FAULTS } from './upstream-faults.js';
 
 export type { FaultGroup, FaultKind } from './fault-kind.js';
 
@@ -20,6 +22,9 @@ export const KINDS: readonly FaultKind[] = [
   ...CLOCK_FAULTS,
   ...OPERATIONS,
   ...STORIES,
+  ...LATER_UPSTREAM_FAULTS,
+  ...REFRESH_TOKEN_FAULTS,
+  ...QUOTA_FAULTS,
 ];
 
 export function kindOf(name: string): FaultKind {

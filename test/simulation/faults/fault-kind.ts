@@ -29,6 +29,10 @@ export interface FaultKind {
   readonly needs?: (shape: Shape) => boolean;
   /** It lasts so long at least. */
   readonly leastMs?: number;
+  /** It lasts no longer than this. */
+  readonly mostMs?: number;
+  /** How long after its end its consequences may last. Default: as long as those of its kind. */
+  readonly aftermathMs?: number;
   /** Begins; returns what ends it, where it lasts. */
   readonly begin: (aim: Aim) => (() => void) | undefined;
 }

@@ -1,5 +1,7 @@
+import type { Shape } from '../scenario.js';
+
 /** Where the world can be struck: what has just happened, or is about to. */
-export const POINTS = [
+const POINTS = [
   'redis:read:after',
   'redis:reserve:before',
   'redis:reserve:after',
@@ -15,6 +17,9 @@ export const POINTS = [
   'step:redis:reserve',
   'step:redis:commit',
   'step:idp:call',
+  'step:redis:permit',
+  'redis:permit:after',
+  'redis:settle:before',
   'step:lock:release',
   'idp:called',
   'idp:issued',
@@ -31,4 +36,23 @@ export const POINTS = [
   'message:reply',
 ] as const;
 
-export type Point = (typeof POINTS)[number];
+/** Of worlds with refresh tokens. */
+const REFRESH_TOKEN_POINTS = [
+  'step:redis:journalSpend',
+  'redis:journalSpend:after',
+  'idp:arrived',
+  'step:redis:journalSucceed',
+  'redis:journalSucceed:before',
+  'redis:journalSucceed:after',
+  'redis:journalExhaust:before',
+  'redis:journalExhaust:after',
+  'redis:journalRelease:before',
+  'redis:journalSeed:after',
+] as const;
+
+export type Point = (typeof POINTS)[number] | (typeof REFRESH_TOKEN_POINTS)[number];
+
+/** Where a world of this shape can be struck. */
+export function pointsOf({ refreshTokens }: Shape): readonly Point[] {
+  return refreshTokens === undefined ? POINTS : [...POINTS, ...REFRESH_TOKEN_POINTS];
+}

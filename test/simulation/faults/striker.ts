@@ -66,11 +66,15 @@ export class Striker {
       if (!this.#ends.delete(end)) return;
       world.timeline?.note('-', `ENDS ${kind.name}`);
       undo?.();
-      if (spoilt !== undefined) world.trouble.end(spoilt);
+      if (spoilt !== undefined) world.trouble.end(spoilt, kind.aftermathMs);
     };
     this.#ends.add(end);
     if (undo === undefined) end();
-    else world.loop.after(Math.max(entry.forMs, kind.leastMs ?? 0), end);
+    else
+      world.loop.after(
+        Math.min(Math.max(entry.forMs, kind.leastMs ?? 0), kind.mostMs ?? Number.POSITIVE_INFINITY),
+        end,
+      );
   }
 }
 

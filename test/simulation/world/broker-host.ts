@@ -81,8 +81,14 @@ export class BrokerHost {
       metrics: NO_METRICS,
     });
     const store = world.redis.store(process, world.scripts(process), COMMAND_TIMEOUT_MS);
-    const budgets = world.redis.budgets(process, BUDGET_SCRIPTS, COMMAND_TIMEOUT_MS);
-    const journal = world.redis.journal(process, JOURNAL_SCRIPTS, COMMAND_TIMEOUT_MS);
+    const { upstream } = world.observer;
+    const budgetScripts = upstream.budgetScripts(sabotage?.budgetScripts?.(BUDGET_SCRIPTS) ?? BUDGET_SCRIPTS, process);
+    const budgets = upstream.budgets(world.redis.budgets(process, budgetScripts, COMMAND_TIMEOUT_MS), process);
+    const journalScripts = sabotage?.journalScripts?.(JOURNAL_SCRIPTS) ?? JOURNAL_SCRIPTS;
+    const journal = upstream.journal(
+      world.redis.journal(process, upstream.journalScripts(journalScripts, process), COMMAND_TIMEOUT_MS),
+      process,
+    );
     const locks = world.locks.locks(process);
     const observed = this.#observed(service, process);
     const broker = new Broker(
@@ -92,13 +98,13 @@ export class BrokerHost {
         aead: createAesGcm(random),
         store: sabotage?.store?.(store, clock) ?? store,
         locks: sabotage?.locks?.(locks) ?? locks,
-        budgets,
-        journal,
+        budgets: sabotage?.budgets?.(budgets) ?? budgets,
+        journal: sabotage?.journal?.(journal, clock) ?? journal,
         bus: createNatsBus({ connection: natsLinkOf(events), clock, log }),
         service: sabotage?.service?.(observed, clock) ?? observed,
         subjects,
         log,
-        metrics: NO_METRICS,
+        metrics: upstream.metrics(NO_METRICS, process),
         createProvider: (source) => {
           const provider = world.idp.provider(source.name, shape.timeoutMs, process);
           return sabotage?.provider?.(provider, clock) ?? provider;

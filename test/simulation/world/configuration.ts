@@ -29,14 +29,32 @@ export function slotsOf(shape: Shape): WorldSlot[] {
   return slots;
 }
 
+/** The sources that need an operator to give them a refresh token. */
+export function refreshedSources(shape: Shape): string[] {
+  return Array.from({ length: shape.sources }, (_, s) => s).flatMap((s) =>
+    isRefreshed(shape, s) ? [`source-${String(s)}`] : [],
+  );
+}
+
+function isRefreshed({ refreshTokens }: Shape, source: number): boolean {
+  return refreshTokens !== undefined && source < refreshTokens.sources;
+}
+
+/** All sources are the same client of the same provider: they share one budget. */
+function quotaOf({ quota }: Shape): SourceConfiguration['quota'] {
+  if (quota === undefined) return [];
+  return [{ limit: quota.limit, window: { kind: 'sliding', ms: quota.windowMs }, reserve: quota.reserve }];
+}
+
 /** The configuration file of every broker. */
 export function configurationFor(shape: Shape): Configuration {
   const sources = new Map<string, SourceConfiguration>();
   for (let s = 0; s < shape.sources; s++) {
     const name = `source-${String(s)}`;
     const { timeoutMs, lockTimeMs, keepWarm } = shape;
+    const grant = { kind: isRefreshed(shape, s) ? 'refresh_token' : 'client_credentials' } as const;
     const refresh = { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm } as const;
-    sources.set(name, sourceOf({ name, timeoutMs, lockTimeMs, refresh }));
+    sources.set(name, sourceOf({ name, grant, timeoutMs, lockTimeMs, refresh, quota: quotaOf(shape) }));
   }
   const grants = new Map([...sources.keys()].map((name) => [name, { scopes: 'any', audiences: 'any' } as const]));
   const base = configurationOf();

@@ -9,8 +9,8 @@ import type { SimulatedProcess } from '@token-broker/testing';
 import type { Checker } from '../checker/checker.js';
 import type { Floor, Seen } from '../checker/observation.js';
 import type { WorldSlot } from './configuration.js';
-import type { CallWatch } from './identity-provider.js';
 import type { Surroundings, Watch } from './surroundings.js';
+import { UpstreamObserver } from './upstream-observer.js';
 
 /** What a revocation was ordered for, as its script was told. */
 interface Ordered {
@@ -24,9 +24,12 @@ interface Ordered {
 const LONGEST_REQUEST_MS = 60_000;
 /** Until then, brokers may be starting. */
 const STARTED_MS = 1_000;
+/** A refusal may be as old as this when it is given to somebody. */
+const TOLD_WITHIN_MS = 2_000;
 
 /** Sees everything in the world, and tells the checker and the timeline. It changes nothing. */
-export class Observer implements CallWatch, Watch {
+export class Observer implements Watch {
+  readonly upstream: UpstreamObserver;
   readonly #world: Surroundings;
   readonly #checker: Checker;
   readonly #orders = new Map<string, Ordered>();
@@ -35,18 +38,15 @@ export class Observer implements CallWatch, Watch {
   /** By partition and target: when a floor was last confirmed. */
   readonly #confirmedAtMs = new Map<string, number>();
   #replacedAtMs = Number.NEGATIVE_INFINITY;
-  /** By process and slot: what it claimed last. */
-  readonly #claims = new Map<
-    string,
-    { readonly epoch: number; readonly generation: number; readonly recipe: string }
-  >();
   /** Generations that were reported as refused and went. */
   rejections = 0;
-  #calls = 0;
 
   constructor(world: Surroundings, checker: Checker) {
     this.#world = world;
     this.#checker = checker;
+    this.upstream = new UpstreamObserver(world, (process, seen) => {
+      this.#tell(process, seen);
+    });
   }
 
   /** The scripts of Redis, as one process runs them. */
@@ -65,20 +65,29 @@ export class Observer implements CallWatch, Watch {
           record.recipe === address.recipe;
         const life = isLive ? this.#leftOfLife(record.expiresAtMs, script.nowMs) : 0;
         const reply = scripts.reserve(script, request);
-        if (reply.kind === 'go')
+        if (reply.kind === 'go') {
+          const { slot, recipe } = address;
+          const { generation, isRefetch } = reply;
+          const { epoch } = reply.asOf;
+          this.upstream.claimed(request.attempt, { slot, recipe, epoch, generation, isRefetch });
           this.#tell(process, {
             kind: 'reserved',
-            slot: address.slot,
-            recipe: address.recipe,
-            epoch: reply.asOf.epoch,
-            generation: reply.generation,
+            slot,
+            recipe,
+            epoch,
+            generation,
             floor: script.partition.floorOf(address),
             redisMs: script.nowMs,
             callMs: request.callMs,
             live: isLive ? { generation: record.generation, leftOfLife: life } : undefined,
             hasJumped: this.#hasJumped(process),
           });
+        }
         return reply;
+      },
+      abandon: (script, address, attempt) => {
+        scripts.abandon(script, address, attempt);
+        this.upstream.givenBack(attempt, process);
       },
       commit: (script, request) => {
         const { address, attempt } = request;
@@ -127,27 +136,13 @@ export class Observer implements CallWatch, Watch {
     };
   }
 
-  called(source: string, audience: string | undefined, process: SimulatedProcess): number {
-    const call = ++this.#calls;
-    const slot = this.#world.slots.find((one) => one.source === source && one.audience === audience);
-    const claim = slot === undefined ? undefined : this.#claims.get(`${process.name} ${slot.slot}`);
-    if (slot !== undefined && claim !== undefined)
-      this.#tell(process, { kind: 'called', slot: slot.slot, call, ...claim });
-    this.#world.pass('idp:called', process);
-    return call;
+  /** A process does not run. */
+  left(process: string, isGone: boolean): void {
+    this.#see(process, { kind: 'left', isGone });
   }
 
-  ended(call: number, process: SimulatedProcess): void {
-    this.#tell(process, { kind: 'call-ended', call });
-  }
-
-  issued(call: number, token: string, lifeMs: number, expiresAtMs: number): void {
-    this.#tell(undefined, { kind: 'issued', call, token, lifeMs, expiresAtMs });
-    this.#world.pass('idp:issued', undefined);
-  }
-
-  takenBack(token: string, process: SimulatedProcess): void {
-    this.#tell(process, { kind: 'taken-back', token });
+  returned(process: string): void {
+    this.#see(process, { kind: 'returned' });
   }
 
   /** NATS has taken the event of a revocation. */
@@ -197,8 +192,15 @@ export class Observer implements CallWatch, Watch {
   refused(process: SimulatedProcess, client: number, slot: string, code: string, askedAtMs: number): void {
     const { counts, timeline, trouble, shape, loop, nats } = this.#world;
     counts.refusals.set(code, (counts.refusals.get(code) ?? 0) + 1);
-    this.#world.refusals.push({ askedAtMs, code });
     timeline?.note(process.name, `get ${slot.slice(0, 6)} refused: ${code}`);
+    const source = this.#world.slots.find((one) => one.slot === slot)?.source ?? '';
+    if (code === 'REAUTH_REQUIRED') {
+      this.#world.reauthorise(source);
+      if (this.upstream.lacksRefreshToken(source, askedAtMs - TOLD_WITHIN_MS)) return;
+    }
+    // Whether there was no room is judged where Redis said so.
+    if (code === 'QUOTA_EXHAUSTED' && shape.quota !== undefined) return;
+    this.#world.refusals.push({ askedAtMs, code });
     const wellSinceMs = Math.max(
       trouble.healthySinceMs(client),
       trouble.upstreamSinceMs,
@@ -283,11 +285,11 @@ export class Observer implements CallWatch, Watch {
   }
 
   #tell(process: SimulatedProcess | undefined, seen: Seen): void {
-    if (seen.kind === 'reserved' && process !== undefined) {
-      const { epoch, generation, recipe } = seen;
-      this.#claims.set(`${process.name} ${seen.slot}`, { epoch, generation, recipe });
-    }
-    const observation = { atMs: this.#world.loop.nowMs, process: process?.name ?? '-', ...seen };
+    this.#see(process?.name ?? '-', seen);
+  }
+
+  #see(process: string, seen: Seen): void {
+    const observation = { atMs: this.#world.loop.nowMs, process, ...seen };
     this.#world.timeline?.observe(observation);
     this.#checker.observe(observation);
   }

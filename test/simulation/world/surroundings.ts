@@ -10,9 +10,11 @@ import type { IdentityProvider } from './identity-provider.js';
 import type { LockServer } from './lock-server.js';
 import type { RedisServer } from './redis-server.js';
 import type { Trouble } from './trouble.js';
+import type { UpstreamObserver } from './upstream-observer.js';
 
 /** Who is told what brokers answer and what clients give to applications. */
 export interface Watch {
+  readonly upstream: UpstreamObserver;
   /** What a broker answers leaves its service. */
   answered(process: SimulatedProcess, request: ServiceRequest, reply: Uint8Array): void;
   handedOut(process: SimulatedProcess, client: number, slot: string, token: Token): void;
@@ -45,5 +47,7 @@ export interface Surroundings {
   createProcess(name: string): SimulatedProcess;
   /** The scripts of Redis for one process: sabotaged where that is the point of the run, and observed. */
   scripts(process: SimulatedProcess): Scripts;
+  /** A source has no refresh token that is good, and somebody has noticed. */
+  reauthorise(source: string): void;
   noteOf(process: string): ((text: string) => void) | undefined;
 }

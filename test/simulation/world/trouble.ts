@@ -23,9 +23,9 @@ export class Trouble {
     this.#active.set(of, (this.#active.get(of) ?? 0) + 1);
   }
 
-  end(of: Spoilt): void {
+  end(of: Spoilt, aftermathMs = of === 'upstream' ? UPSTREAM_AFTERMATH_MS : AFTERMATH_MS): void {
     this.#active.set(of, (this.#active.get(of) ?? 1) - 1);
-    this.#untilMs.set(of, this.#now() + (of === 'upstream' ? UPSTREAM_AFTERMATH_MS : AFTERMATH_MS));
+    this.#untilMs.set(of, Math.max(this.#untilMs.get(of) ?? 0, this.#now() + aftermathMs));
   }
 
   healthySinceMs(client: number): number {

@@ -1,5 +1,5 @@
 import { SCRIPTS, type Scripts } from '@token-broker/broker/simulation';
-import { EventLoop, SeededRandom, SimulatedNats, SimulatedProcess } from '@token-broker/testing';
+import { EventLoop, SeededRandom, SimulatedNats, type SimulatedProcess } from '@token-broker/testing';
 import type { Bug } from '../bugs/bug.js';
 import { Checker } from '../checker/checker.js';
 import { Timeline } from '../checker/timeline.js';
@@ -8,7 +8,7 @@ import { TICK_MS, type Scenario, type Shape } from '../scenario.js';
 import { BareCaller } from './bare-caller.js';
 import { BrokerHost } from './broker-host.js';
 import { ClientHost } from './client-host.js';
-import { OPERATOR, slotsOf, type WorldSlot } from './configuration.js';
+import { OPERATOR, refreshedSources, slotsOf, type WorldSlot } from './configuration.js';
 import { IdentityProvider } from './identity-provider.js';
 import { LockServer } from './lock-server.js';
 import { Observer } from './observer.js';
@@ -16,12 +16,15 @@ import { OperatorHost } from './operator-host.js';
 import { RedisServer } from './redis-server.js';
 import type { Surroundings } from './surroundings.js';
 import { Trouble } from './trouble.js';
+import { WatchedProcess } from './watched-process.js';
 
 /** What a near cache that hears everything needs to drop a revoked token, at most. */
 const DETECTION_MS = 2.5 * TICK_MS;
 
 /** So late may be a message that others overtake, or the second copy of one: longer than a request takes. */
 const STRAY_MS = 1_500;
+
+const NO_REFRESH_TOKENS = { graceMs: 0, rotation: 'always', sources: 0 } as const;
 
 /** Everything that a deployment has, on one event loop. */
 export class World implements Surroundings {
@@ -63,6 +66,8 @@ export class World implements Surroundings {
       detectionMs: DETECTION_MS,
       drift: shape.drift,
       idpCaches: shape.idpCaches,
+      graceMs: shape.refreshTokens?.graceMs ?? 0,
+      quota: shape.quota,
     });
     this.observer = new Observer(this, this.checker);
     this.nats = new SimulatedNats(this.loop, this.randomOf('nats'), {
@@ -88,12 +93,14 @@ export class World implements Surroundings {
       latencyMs: shape.idpLatencyMs,
       slowMs: shape.timeoutMs * 1.2,
       caches: shape.idpCaches,
-      watch: this.observer,
+      refreshTokens: shape.refreshTokens ?? NO_REFRESH_TOKENS,
+      watch: this.observer.upstream,
     });
     for (let index = 0; index < shape.brokers; index++) this.brokers.push(new BrokerHost(this, index));
     for (let index = 0; index < shape.clients; index++) this.clients.push(new ClientHost(this, index));
     this.operator = new OperatorHost(this);
     this.bareCaller = new BareCaller(this);
+    for (const source of refreshedSources(shape)) this.operator.authorise(source);
   }
 
   lastJumpAtMs(): number {
@@ -117,11 +124,16 @@ export class World implements Surroundings {
   }
 
   createProcess(name: string): SimulatedProcess {
-    const process = new SimulatedProcess(this.loop, name, this.clockRateOf(name));
+    const process = new WatchedProcess(this.loop, name, this.clockRateOf(name));
+    process.watch = this.observer;
     process.onStep = (step) => {
       this.pass(`step:${step}` as Point, process);
     };
     return process;
+  }
+
+  reauthorise(source: string): void {
+    this.operator.reauthorise(source);
   }
 
   /** The scripts of Redis for one process: sabotaged where that is the point of the run, and observed. */
