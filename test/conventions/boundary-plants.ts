@@ -45,6 +45,7 @@ export const miniatureWorkspaces: Readonly<Record<string, readonly string[]>> = 
 export const allowedFiles: Readonly<Record<string, string>> = {
   'libs/foundation/src/index.ts': `export { now } from './clock.js';\n`,
   'libs/foundation/src/clock.ts': `import { inspect } from 'node:util';\nexport const now = inspect;\n`,
+  'libs/foundation/src/fakes/clock.ts': `import '../clock.js';\n`,
   'libs/foundation/src/clock.test.ts': `import 'vitest';\nimport './clock.js';\n`,
   'libs/protocol/src/index.ts': `import 'zod';\nexport { now } from '@token-broker/foundation';\n`,
   'libs/configuration/src/index.ts': `import 'zod';\nimport '@token-broker/protocol';\nexport interface Settings { readonly x: 1 }\nexport const parse = 1;\n`,
@@ -100,6 +101,7 @@ const plants: readonly Plant[] = [
   },
   { rule: 'no-own-dist', file: 'libs/protocol/src/own-build.ts', content: imports('../dist/index.js') },
   { rule: 'production-knows-no-test', file: 'libs/foundation/src/tested.ts', content: imports('./clock.test.js') },
+  { rule: 'production-knows-no-test', file: 'libs/foundation/src/faked.ts', content: imports('./fakes/clock.js') },
   {
     rule: 'production-knows-no-testing',
     file: 'services/broker/src/fakes.ts',

@@ -13,7 +13,8 @@ export {
   type IdentityProvider,
   type IdentityProviderOptions,
 } from './identity/identity-provider.js';
-export type { IdentityClient, ProviderOptions } from './identity/provider-configuration.js';
+export type { IdentityClient } from './identity/identity-client.js';
+export type { ProviderOptions } from './identity/provider-configuration.js';
 export {
   startScriptedIdentityProvider,
   type ScriptedIdentityProvider,

@@ -1,7 +1,7 @@
 import type { JsonWebKey } from 'node:crypto';
 import type Provider from 'oidc-provider';
 import type { ResourceServerInfo, TokenContext } from 'oidc-provider';
-import type { IdentityClient } from './provider-configuration.js';
+import type { IdentityClient } from './identity-client.js';
 import { verifySignedToken, type SignedToken } from './signed-token.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';

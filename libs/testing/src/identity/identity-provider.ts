@@ -3,7 +3,8 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer as createHttpsServer } from 'node:https';
 import { answerControlRequest } from './control-endpoint.js';
 import { issueRefreshToken, type Login } from './issued-by-login.js';
-import { createProvider, type IdentityClient, type ProviderOptions } from './provider-configuration.js';
+import type { IdentityClient } from './identity-client.js';
+import { createProvider, type ProviderOptions } from './provider-configuration.js';
 import { RefreshTokenWatch, type RefreshTokenCounts } from './refresh-token-counts.js';
 import {
   createTokenEndpointGate,

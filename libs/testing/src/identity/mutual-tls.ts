@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { TokenContext } from 'oidc-provider';
-import type { IdentityClient } from './provider-configuration.js';
+import type { IdentityClient } from './identity-client.js';
 
 /**
  * `tls_client_auth` (RFC 8705 §2.1) as the provider wants it told: a client is authorised by the very certificate that it was

@@ -1,9 +1,8 @@
-import type { Clock, Random, Result } from '@token-broker/foundation';
+import type { Clock, Random } from '@token-broker/foundation';
 import { failure, type Failure } from '@token-broker/protocol';
 import { ceilingsFor, type CallClass } from '../domain/call-class.js';
 import { OwedWrites } from './owed-writes.js';
-import type { OwnCalls } from './own-calls.js';
-import type { IssuedToken, ProviderFailure } from './ports/provider.js';
+import type { CallEnd, OwnCalls } from './own-calls.js';
 import { StoreError } from './ports/store.js';
 import type { Log, Metrics } from './ports/telemetry.js';
 import type { BudgetState, SettleRequest, UpstreamBudgets } from './ports/upstream-budgets.js';
@@ -18,9 +17,6 @@ export interface GovernorPorts {
   readonly log: Log;
   readonly metrics: Metrics;
 }
-
-/** How a call ended; `not-made`: it was permitted, and then there was no time left for it. */
-export type CallEnd = Result<IssuedToken, ProviderFailure> | 'not-made';
 
 /**
  * Asks the shared budget before each call of an upstream, and tells it how the call ended. What a replica learns from an

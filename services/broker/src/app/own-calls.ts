@@ -1,10 +1,13 @@
-import { backoffMs, type Clock, type Random } from '@token-broker/foundation';
+import { backoffMs, type Clock, type Random, type Result } from '@token-broker/foundation';
 import { shareOf } from '../domain/share.js';
-import type { CallEnd } from './governor.js';
+import type { IssuedToken, ProviderFailure } from './ports/provider.js';
 import type { Source } from './sources.js';
 
 /** Pauses after calls that failed in a row, while nobody can be told of them. */
 const BACKOFF = { firstMs: 1_000, maxMs: 30_000 };
+
+/** How a call ended; `not-made`: it was permitted, and then there was no time left for it. */
+export type CallEnd = Result<IssuedToken, ProviderFailure> | 'not-made';
 
 interface Call {
   /** Elapsed time until which it may have reached the provider. */
