@@ -29,11 +29,11 @@ export type UpstreamCall =
   | { readonly kind: 'refused'; readonly failure: Failure }
   /** Another flight spends the source's refresh token. */
   | { readonly kind: 'wait' }
-  /** The refresh token was replaced while it was spent: what came back belongs to a family that is over. */
+  /**
+   * The refresh token was replaced while it was spent: what came back belongs to another than the current one. That one
+   * deserves a call of its own, with a claim and the time of its own.
+   */
   | { readonly kind: 'again' };
-
-/** After `invalid_grant` the journal may have a later refresh token: that one deserves a call, and no more than one. */
-const SPENDS = 2;
 
 /**
  * One call of the provider, with what must surround it: the refresh token is taken from the journal before and its
@@ -47,25 +47,20 @@ export async function callUpstream(
   const { source, parameters } = plan;
   const request = requestOf(source, parameters, plan.subject);
   if (source.configuration.grant.kind !== 'refresh_token') {
-    return callOf(await permitAndFetch(ports, plan, reservation, reservation.attempt, request));
+    return callOf(await permitAndFetch(ports, plan, reservation, request));
   }
-  for (let spends = 1; spends <= SPENDS; spends++) {
-    const call = spends === 1 ? reservation.attempt : `${reservation.attempt}.${String(spends)}`;
-    const outcome = await spendAndFetch(ports, plan, reservation, call, request);
-    if (outcome !== 'moved') return outcome;
-  }
-  return { kind: 'wait' };
+  return spendAndFetch(ports, plan, reservation, request);
 }
 
 async function spendAndFetch(
   ports: FlightPorts,
   plan: FlightPlan,
   reservation: Reservation,
-  call: string,
   request: ProviderRequest,
-): Promise<UpstreamCall | 'moved'> {
+): Promise<UpstreamCall> {
   const { refreshTokens } = ports;
   const { source } = plan;
+  const call = reservation.attempt;
   const spend = await refreshTokens.spend(source, call, source.configuration.lockTimeMs);
   switch (spend.kind) {
     case 'busy':
@@ -85,7 +80,7 @@ async function spendAndFetch(
   }
   let fetched: Fetched;
   try {
-    fetched = await permitAndFetch(ports, plan, reservation, call, { ...request, refreshToken: spend.token });
+    fetched = await permitAndFetch(ports, plan, reservation, { ...request, refreshToken: spend.token });
   } catch (error) {
     await refreshTokens.release(source, call);
     throw error;
@@ -105,7 +100,7 @@ async function conclude(
   spent: Spent,
   token: NonNullable<ProviderRequest['refreshToken']>,
   end: Result<IssuedToken, ProviderFailure>,
-): Promise<UpstreamCall | 'moved'> {
+): Promise<UpstreamCall> {
   const { refreshTokens, log } = ports;
   const successor = end.ok ? (end.value.refreshToken ?? token) : end.error.refreshToken;
   if (successor !== undefined) {
@@ -113,7 +108,7 @@ async function conclude(
     return outcome === 'replaced' ? { kind: 'again' } : callOf({ kind: 'fetched', end });
   }
   if (!end.ok && end.error.refused === 'refresh-token') {
-    if ((await refreshTokens.exhaust(source, call, spent)) === 'moved') return 'moved';
+    if ((await refreshTokens.exhaust(source, call, spent)) === 'moved') return { kind: 'again' };
     log.audit('refresh token: refused by the identity provider; its family is over', {
       source: source.configuration.name,
       detail: end.error.detail,
@@ -133,10 +128,10 @@ async function permitAndFetch(
   ports: FlightPorts,
   plan: FlightPlan,
   reservation: Reservation,
-  call: string,
   request: ProviderRequest,
 ): Promise<Fetched> {
   const { clock, governor, metrics } = ports;
+  const call = reservation.attempt;
   const { source, address, caller } = plan;
   const { lockTimeMs, timeoutMs } = source.configuration;
   const askedAtMs = clock.elapsedMs();
