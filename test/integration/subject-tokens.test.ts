@@ -1,4 +1,5 @@
 import { createSystemClock } from '@token-broker/foundation';
+import { encode } from '@token-broker/protocol';
 import {
   eventually,
   startIdentityProvider,
@@ -10,6 +11,7 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ask } from './asking.js';
 import { claimsOf, introspected, ownToken, personsToken } from './identity.js';
+import { createRawCaller, subjects } from './raw-caller.js';
 import { createSigningPair } from './signing-keys.js';
 import { CLIENT_ID, CLIENT_SECRET, sourceSettings, startStack, type Stack } from './stack.js';
 
@@ -113,6 +115,27 @@ describe.each(['introspected', 'signed'])('a subject token that is checked: %s',
       );
     });
     expect(calls).toBe(0);
+  });
+
+  it('I4 G9: is the only one whose owner may report that its exchange is refused', async () => {
+    const subjectToken = await ownToken(idp, ORDERS);
+    const client = await stack.client('orders', { refetchOnRevoke: false });
+    const handle = client.source(source, { subjectToken });
+    const token = await handle.get();
+    const { epoch, generation } = token;
+    const report = { subjectToken, epoch, generation };
+    const calls = await exchangesDuring(async () => {
+      const thief = createRawCaller(await stack.connectAs('billing'), 'billing');
+      const refusal = await thief.refusal(subjects.rejected('billing', source), encode(report));
+      expect(refusal).toMatchObject({ code: 'FORBIDDEN' });
+      expect(await ask(await stack.connectAs('orders'), 'orders', source, { subjectToken })).toMatchObject({
+        generation,
+      });
+    });
+    expect(calls).toBe(0);
+
+    expect(await handle.reportRejected(token)).toBe('dropped');
+    expect((await handle.get()).generation).toBeGreaterThan(generation);
   });
 
   it('that was made up is refused, and no call is made of it', async () => {

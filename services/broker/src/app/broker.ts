@@ -132,10 +132,11 @@ export class Broker {
         familyEnds.over(source, family);
       },
     };
+    const subjectCheck = new SubjectCheck({ clock, sources, log });
     const getToken = new GetToken({
       ...flight,
       routes,
-      subjects: new SubjectCheck({ clock, sources, log }),
+      subjects: subjectCheck,
       withoutRedis: new WithoutRedis({ clock, random, memory, governor, timing, maxStalenessMs, log, metrics }),
       leaseMs,
       maxStalenessMs,
@@ -178,6 +179,7 @@ export class Broker {
       store,
       memory,
       routes,
+      subjects: subjectCheck,
       getToken,
       publisher,
       sources,

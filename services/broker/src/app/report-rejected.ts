@@ -19,6 +19,7 @@ import type { Publisher } from './publisher.js';
 import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Sources } from './sources.js';
+import type { SubjectCheck } from './subject-check.js';
 
 /** Reports of one caller that are looked at. A caller's 401 of something else must not drain the identity provider. */
 const REPORTS_OF_CALLER: RateLimit = { burst: 50, intervalMs: 200 };
@@ -31,6 +32,7 @@ export interface ReportRejectedPorts {
   readonly store: Store;
   readonly memory: Memory;
   readonly routes: Routes;
+  readonly subjects: SubjectCheck;
   readonly getToken: GetToken;
   readonly publisher: Publisher;
   readonly sources: Sources;
@@ -62,9 +64,14 @@ export class ReportRejected {
     if (body.caller !== undefined && body.caller !== request.caller) {
       return failure('BAD_REQUEST', 'caller: is not the caller of the subject');
     }
-    const route = this.#ports.routes.resolve(request.caller, request.target, parametersOf(body));
+    const { routes, subjects } = this.#ports;
+    const route = routes.resolve(request.caller, request.target, parametersOf(body));
     if (isFailure(route)) return route;
-    return this.#report(route, body.epoch, body.generation);
+    // What is dropped is fetched again with the tokens of this request: like those of any other, they must be the caller's.
+    const refusal = await subjects.check(route);
+    if (refusal !== undefined) return refusal;
+    const current = routes.current(route);
+    return isFailure(current) ? current : this.#report(current, body.epoch, body.generation);
   }
 
   async #report(route: Route, epoch: number, generation: number): Promise<RejectedReply | Failure> {

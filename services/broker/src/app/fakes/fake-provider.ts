@@ -13,6 +13,8 @@ export class FakeIdentityProvider {
   answer: ((call: number, request: ProviderRequest) => Issue | undefined) | undefined;
   /** In place of taking the next tokens back. */
   revoking: ((token: string) => Awaited<ReturnType<Provider['revoke']>>) | undefined;
+  /** Client ids of whoever a token that a caller gives belongs to. Undefined: it is not good. */
+  ownersOf: ((token: string) => readonly string[] | undefined) | undefined;
   calls = 0;
   mostAtOnce = 0;
   readonly requests: ProviderRequest[] = [];
@@ -32,7 +34,10 @@ export class FakeIdentityProvider {
         this.takenBack.push(token.reveal());
         return Promise.resolve(this.revoking?.(token.reveal()) ?? ok('revoked' as const));
       },
-      readSubject: () => Promise.resolve(ok(undefined)),
+      readSubject: (token) => {
+        const owners = this.ownersOf?.(token.reveal());
+        return Promise.resolve(ok(owners === undefined ? undefined : { owners }));
+      },
       close: () => Promise.resolve(),
     };
   }
