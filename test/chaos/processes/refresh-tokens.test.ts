@@ -40,10 +40,14 @@ afterEach(async () => {
   await stack.stop();
 });
 
-/** Servers, three replicas, and a refresh token that an operator has put there. */
-async function start(identity: Pick<IdentityProviderOptions, 'refreshGraceMs'>, fault?: string): Promise<void> {
+/** Servers, replicas, and a refresh token that an operator has put there. */
+async function start(
+  identity: Pick<IdentityProviderOptions, 'refreshGraceMs'>,
+  fault?: string,
+  count = 2,
+): Promise<void> {
   stack = await startStack({ brokers: 0, identity, configure: withRefreshTokens });
-  replicas = await startReplicas(stack, 3, fault);
+  replicas = await startReplicas(stack, count, fault);
   const refreshToken = await stack.idp.issueRefreshToken({ clientId: CLIENT_ID, scope: CONSENT });
   await (await stack.operator()).setRefreshToken({ source: SOURCE, refreshToken });
 }
@@ -127,7 +131,7 @@ it('F6: the same without a grace period: REAUTH_REQUIRED, one call and never ano
   const INSISTENT = 100;
   /** The next request of a client, without any pause to wait for: a call of the provider, and what a loaded machine adds. */
   const WORKS_AGAIN_WITHIN_MS = IDP_TIMEOUT_MS;
-  await start({}, DEATH);
+  await start({}, DEATH, 3);
   const clients = await coldClients(stack, 20, REQUEST_TIMEOUT_MS);
   const others = await holderDiesWithSuccessor();
   const ended = await Promise.all(clients.map((client) => timedGet(client, SOURCE)));
