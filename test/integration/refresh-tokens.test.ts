@@ -38,6 +38,7 @@ beforeAll(async () => {
         rotating: sourceSettings(idp, { ...refreshing, quota: { limit: 100, window: '1h', reserve: 10 } }),
         stolen: sourceSettings(idp, refreshing),
         unseeded: sourceSettings(idp, refreshing),
+        moved: sourceSettings(idp, refreshing),
         keeping: sourceSettings(keeping, refreshing),
         hasty: sourceSettings(hasty, { ...refreshing, refresh: { ahead: '50%' } }),
       },
@@ -133,6 +134,22 @@ describe('K11: a refresh token', () => {
     expect(hasty.refreshTokens()).toMatchObject({ forgiven: 0, replayed: 0, familiesRevoked: 0 });
     await client.close();
   });
+});
+
+it('K2 G6: a refresh token is sent to the provider that it was put there for, and to no other', async () => {
+  const seeded = await seed('moved');
+  const client = await stack.client('orders');
+  await client.source('moved').get();
+  await stack.changeSource('moved', { issuer: keeping.issuer });
+  await expect(client.source('moved').get()).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+  expect(keeping.requests()).toEqual([]);
+  // What it was put there for is still known; another scope is no other provider.
+  await stack.changeSource('moved', { issuer: stack.idp.issuer, scope: 'payments:read' });
+  expect((await client.source('moved').get()).scope).toBe('payments:read');
+  const [first, second, ...more] = spentAt(stack.idp);
+  expect([first, more]).toEqual([seeded, []]);
+  expect(second).not.toBe(seeded);
+  expect(stack.idp.refreshTokens()).toMatchObject({ used: 2, replayed: 0 });
 });
 
 it('I3: a spent refresh token that somebody else uses: the whole family is revoked everywhere', async () => {
