@@ -84,8 +84,9 @@ export class CallBudget {
       );
   }
 
-  overQuota({ permit, redisMs, common }: OverQuota): void {
-    if (this.#calls.has(permit)) return;
+  overQuota({ permit, redisMs, common, callMs, atMs }: At<OverQuota>): void {
+    // Where the end of a call was lost, it counts for as long as it could have lasted.
+    if (this.#calls.has(permit) || this.#lostAtMs >= atMs - (this.#quota?.windowMs ?? 0) - callMs) return;
     const counted = this.#counted(redisMs - ROUNDING_MS, () => true);
     this.#expect('quota', counted >= common, () => {
       return `${permit} was refused, although only ${String(counted)} of ${String(common)} calls count`;
@@ -111,7 +112,9 @@ export class CallBudget {
     const call = this.#calls.get(permit);
     if (call === undefined || call.isSettled) return;
     call.isSettled = true;
-    if (!wasMade) this.#counting.delete(permit);
+    // Told late, it counts anew: it may have arrived until now.
+    if (wasMade && this.#quota !== undefined) this.#counting.set(permit, call);
+    else this.#counting.delete(permit);
     call.untilRedisMs = redisMs;
     const untilMs = atMs + call.retryAfterMs * (1 - 2 * this.#drift) - ROUNDING_MS;
     if (call.retryAfterMs > 0 && untilMs > (this.#pause?.untilMs ?? 0)) this.#pause = { fromMs: atMs, untilMs };

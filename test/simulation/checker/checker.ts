@@ -61,8 +61,6 @@ export class Checker {
   readonly #committed = new Map<string, string>();
   /** By client and slot: the newest that was handed out. */
   readonly #newest = new Map<string, At<HandedOut>>();
-  /** By attempt: its latest call. */
-  readonly #calls = new Map<string, string>();
   /** By call: the provider's name of the family that it spends from. */
   readonly #families = new Map<string, string>();
   readonly #absences = new Absences();
@@ -135,7 +133,6 @@ export class Checker {
         this.#givenBack(observation);
         return;
       case 'permitted':
-        this.#calls.set(attemptOf(observation.permit), observation.permit);
         this.#budget.permitted(observation);
         return;
       case 'over-quota':
@@ -226,7 +223,7 @@ export class Checker {
   }
 
   #committedRecord(now: At<Committed>): void {
-    this.#refreshTokens.committed(now, this.#calls.get(now.attempt) ?? now.attempt);
+    this.#refreshTokens.committed(now);
     this.#expect('G2', now.generation > now.floor, () => {
       return `${now.slot}: generation ${String(now.generation)} was committed at or below the floor ${String(now.floor)}`;
     });
@@ -335,9 +332,4 @@ export class Checker {
     this.exercised[guarantee]++;
     if (!holds) this.report(guarantee, what(), this.#now?.atMs ?? 0);
   }
-}
-
-/** The attempt that a call is of: a second call of it has a number. */
-function attemptOf(permit: string): string {
-  return permit.split('.')[0] ?? permit;
 }

@@ -62,12 +62,14 @@ function isUpstreamOf({ shape }: World): (code: string) => boolean {
 /** Every slot is renewed in time, by one call each, and nobody who asks is refused. */
 async function renewals(world: World, mayGoOn: () => boolean): Promise<string | undefined> {
   const { tokenLifeMs } = world.shape;
+  // A renewal that the quota refuses comes a window later.
+  const { windowMs = 0 } = world.shape.quota ?? {};
   const isUpstream = isUpstreamOf(world);
   const generations = new Map(world.slots.map(({ slot, partition }) => [slot, generationOf(world, slot, partition)]));
   const calls = world.idp.calls;
   const ends = world.observer.upstream.ends;
   const fromMs = world.loop.nowMs;
-  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + (world.shape.quota?.windowMs ?? 0), mayGoOn);
+  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + windowMs, mayGoOn);
   if (!mayGoOn()) return undefined;
   const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= fromMs && !isUpstream(code));
   if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
@@ -77,7 +79,8 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   // One that caches gives tokens that have lived for a while already.
   const shortest = world.shape.idpCaches ? 0.3 : 0.6;
   const ended = world.observer.upstream.ends - ends;
-  const most = world.slots.length * (Math.ceil(LIVES / shortest) + 1 + 2 * ended) + world.observer.rejections;
+  const lives = LIVES + windowMs / tokenLifeMs;
+  const most = world.slots.length * (Math.ceil(lives / shortest) + 1 + 2 * ended) + world.observer.rejections;
   const made = world.idp.calls - calls;
   return made > most
     ? `${String(made)} calls of the identity provider were made where ${String(most)} would do`

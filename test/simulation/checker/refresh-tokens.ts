@@ -101,8 +101,8 @@ export class RefreshTokens {
   }
 
   /** The journal first: a token that is given out before its successor is safe may be the last one. */
-  committed({ slot }: At<Committed>, permit: string): void {
-    const spending = this.#spendings.get(permit);
+  committed({ slot, attempt }: At<Committed>): void {
+    const spending = this.#spendings.get(attempt);
     if (spending?.heard !== 'successor') return;
     this.#expect('G6', spending.outcome === 'succeeded', () => {
       return `${slot}: a token was committed before the journal had the successor of its refresh token`;
@@ -135,7 +135,8 @@ export class RefreshTokens {
       case 'successor':
         return !wasTold && this.#couldNotTell(before, now);
       case 'refresh-token-refused':
-        return wasTold ? before.outcome === 'moved' : this.#couldNotTell(before, now);
+        // It was said, and Redis did not take it: the next one finds it out again.
+        return wasTold ? before.outcome === 'moved' : before.tellingAtMs >= before.begunAtMs;
       case 'token':
       case 'kept':
       case 'throttled':

@@ -1,6 +1,9 @@
 import type { Order } from './observation.js';
 
-/** What an observer sees of calls of the identity provider, and of what brokers owe to it. `permit` names one call. */
+/**
+ * What an observer sees of calls of the identity provider, and of what brokers owe to it. `permit` names one call, and the claim
+ * that it is made for.
+ */
 export type SeenUpstream =
   | GivenBack
   | Permitted
@@ -39,6 +42,7 @@ export interface OverQuota {
   readonly kind: 'over-quota';
   readonly permit: string;
   readonly redisMs: number;
+  readonly callMs: number;
   readonly common: number;
 }
 

@@ -1,4 +1,14 @@
-import type { FaultKind } from './fault-kind.js';
+import type { Aim, FaultKind } from './fault-kind.js';
+
+/** So much of its life no token has left. */
+const NEARLY_WHOLE = 0.999;
+
+/** Asks for all slots, with more of their life than tokens have left. */
+function demand({ client, world }: Aim): void {
+  if (client.process.state !== 'running') return;
+  const minTtlMs = NEARLY_WHOLE * world.shape.tokenLifeMs;
+  for (const { slot, handle } of client.handles) void client.ask(slot, handle, { minTtlMs });
+}
 
 /** What asks more of a quota than it has. */
 export const QUOTA_FAULTS: readonly FaultKind[] = [
@@ -6,7 +16,8 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     // Everything is revoked again and again: what takes the place of it has the reserve.
     name: 'burst-of-revocations',
     group: 'operation',
-    spoils: 'nothing',
+    // What is being fetched is discarded again and again.
+    spoils: 'everything',
     needs: ({ quota }) => quota !== undefined,
     leastMs: 4_000,
     begin: ({ world, size }) => {
@@ -21,21 +32,41 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     },
   },
   {
-    // Who has few callers loses them: tokens are asked for with more life than they have.
     name: 'burst-of-demands',
     group: 'operation',
     spoils: 'nothing',
     needs: ({ quota }) => quota !== undefined,
-    leastMs: 4_000,
-    begin: ({ world, client, size }) => {
-      const minTtlMs = world.shape.tokenLifeMs * (0.9 + 0.099 * size);
+    leastMs: 6_000,
+    begin: (aim) => {
       const bursts = [0, 1, 2, 3, 4, 5].map((n) =>
-        world.loop.after(n * 600, () => {
-          for (const { slot, handle } of client.handles) void client.ask(slot, handle, { minTtlMs });
+        aim.world.loop.after(n * (300 + 600 * aim.size), () => {
+          demand(aim);
         }),
       );
       return () => {
         for (const burst of bursts) burst.cancel();
+      };
+    },
+  },
+  {
+    // Replies to permits are lost, and they are asked for again, while much is wanted.
+    name: 'permits-in-doubt',
+    group: 'store',
+    spoils: 'everything',
+    needs: ({ quota }) => quota !== undefined,
+    leastMs: 8_000,
+    begin: (aim) => {
+      const { world, size } = aim;
+      const links = world.brokers.map(({ process }) => world.redis.linkOf(process));
+      for (const { lost } of links) lost.set('permit', 1 + Math.floor(3 * size));
+      const bursts = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
+        world.loop.after(n * 900, () => {
+          demand(aim);
+        }),
+      );
+      return () => {
+        for (const burst of bursts) burst.cancel();
+        for (const { lost } of links) lost.delete('permit');
       };
     },
   },

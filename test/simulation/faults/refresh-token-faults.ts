@@ -2,6 +2,9 @@ import type { Shape } from '../scenario.js';
 import { refreshedSources } from '../world/configuration.js';
 import type { Aim, FaultKind } from './fault-kind.js';
 
+/** So much of its life no token has left. */
+const NEARLY_WHOLE = 0.999;
+
 const hasRefreshTokens = ({ refreshTokens }: Shape): boolean => refreshTokens !== undefined;
 
 function sourceOf({ world, target }: Aim): string {
@@ -14,16 +17,6 @@ function sourceOf({ world, target }: Aim): string {
  * call, and strikes it on its way.
  */
 export const REFRESH_TOKEN_FAULTS: readonly FaultKind[] = [
-  {
-    name: 'consent-withdrawn',
-    group: 'upstream',
-    spoils: 'nothing',
-    needs: hasRefreshTokens,
-    begin: (aim) => {
-      aim.world.idp.withdraw(sourceOf(aim));
-      return undefined;
-    },
-  },
   {
     // Redis is away when the provider has answered, and comes back when the time of the call is over.
     name: 'redis-away-when-the-successor-comes',
@@ -74,7 +67,8 @@ export const REFRESH_TOKEN_FAULTS: readonly FaultKind[] = [
     // The operator puts another one there while the provider refuses the one that was.
     name: 'seeded-while-it-is-refused',
     group: 'operation',
-    spoils: 'nothing',
+    // Slots of one source wait for each other, and each call is made twice.
+    spoils: 'everything',
     needs: hasRefreshTokens,
     begin: (aim) => {
       const { world, size } = aim;
@@ -85,6 +79,22 @@ export const REFRESH_TOKEN_FAULTS: readonly FaultKind[] = [
       world.loop.after(2 * natsLatencyMs + 12 * redisLatencyMs + size * idpLatencyMs, () => {
         world.operator.authorise(source);
       });
+      return undefined;
+    },
+  },
+  {
+    // Consent is withdrawn, and somebody who wants more of its life than a token has finds it out.
+    name: 'consent-withdrawn',
+    group: 'operation',
+    spoils: 'nothing',
+    needs: hasRefreshTokens,
+    begin: (aim) => {
+      const { world, client } = aim;
+      const source = sourceOf(aim);
+      world.idp.withdraw(source);
+      const one = client.handles.find(({ slot }) => slot.source === source);
+      if (one !== undefined && client.process.state === 'running')
+        void client.ask(one.slot, one.handle, { minTtlMs: NEARLY_WHOLE * world.shape.tokenLifeMs });
       return undefined;
     },
   },

@@ -171,7 +171,7 @@ export class IdentityProvider {
 
   /** Those that are far away are reached at any time before the caller gives up. */
   #tripTo(): number {
-    return this.mood === 'distant' ? this.#options.slowMs * this.#random.uniform() : this.#trip();
+    return this.mood === 'distant' ? this.#options.distantMs * this.#random.uniform() : this.#trip();
   }
 
   #trip(): number {
@@ -183,6 +183,8 @@ export interface IdentityProviderOptions {
   readonly lifeMs: number;
   readonly latencyMs: number;
   readonly slowMs: number;
+  /** The longest way to it, when it is distant. */
+  readonly distantMs: number;
   /** Gives a token that it has issued before, for some time. */
   readonly caches: boolean;
   readonly refreshTokens: RefreshTokenRules;

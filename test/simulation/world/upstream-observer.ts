@@ -70,10 +70,10 @@ export class UpstreamObserver implements CallWatch {
         const { call: permit, callMs, limits } = request;
         const redisMs = script.nowMs;
         if (reply.kind === 'go') {
-          const isRefetch = this.#claims.get(attemptOf(permit))?.isRefetch ?? false;
+          const isRefetch = this.#claims.get(permit)?.isRefetch ?? false;
           this.#tell(process, { kind: 'permitted', permit, redisMs, callMs, isRefetch });
         } else if (reply.why === 'limit')
-          this.#tell(process, { kind: 'over-quota', permit, redisMs, common: limits[0]?.common ?? 0 });
+          this.#tell(process, { kind: 'over-quota', permit, redisMs, callMs, common: limits[0]?.common ?? 0 });
         return reply;
       },
       settle: (script, request) => {
@@ -174,7 +174,7 @@ export class UpstreamObserver implements CallWatch {
     const call = ++this.#calls;
     const permit = this.#permits.get(process.name);
     this.#permits.delete(process.name);
-    const claim = permit === undefined ? undefined : this.#claims.get(attemptOf(permit));
+    const claim = permit === undefined ? undefined : this.#claims.get(permit);
     if (claim !== undefined) {
       const { slot, recipe, epoch, generation } = claim;
       this.#tell(process, { kind: 'called', slot, recipe, epoch, generation, call });
@@ -233,9 +233,4 @@ function heardOf(reply: Result<IssuedToken, ProviderFailure> | undefined, hadRef
   if (reply.ok) return !hadRefreshToken ? 'token' : reply.value.refreshToken === undefined ? 'kept' : 'successor';
   if (reply.error.refused === 'refresh-token') return 'refresh-token-refused';
   return reply.error.code === 'QUOTA_EXHAUSTED' ? 'throttled' : 'failure';
-}
-
-/** A second call of an attempt has a number. */
-function attemptOf(permit: string): string {
-  return permit.split('.')[0] ?? permit;
 }

@@ -92,6 +92,7 @@ export class World implements Surroundings {
       lifeMs: shape.tokenLifeMs,
       latencyMs: shape.idpLatencyMs,
       slowMs: shape.timeoutMs * 1.2,
+      distantMs: shape.timeoutMs * 0.9,
       caches: shape.idpCaches,
       refreshTokens: shape.refreshTokens ?? NO_REFRESH_TOKENS,
       watch: this.observer.upstream,
