@@ -10,6 +10,8 @@ const CONVERGED_WITHIN_MS = 45_000;
 const LOOK_EVERY_MS = 500;
 /** In how many token lives after that renewals must have happened. */
 const LIVES = 1.3;
+/** How long a source may be without a good refresh token, once somebody has noticed. */
+const REAUTHORISED_WITHIN_MS = 8_000;
 /** Lives that are long enough to be called long: no renewal is waited for. */
 const LONG_LIFE_MS = 60_000;
 
@@ -70,6 +72,10 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const ends = world.observer.upstream.ends;
   const fromMs = world.loop.nowMs;
   await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + windowMs, mayGoOn);
+  const ended = world.observer.upstream.ends - ends;
+  // A family that was over is found out by a renewal, and an operator takes his time.
+  const againMs = ended > 0 ? REAUTHORISED_WITHIN_MS + LIVES * tokenLifeMs : 0;
+  if (againMs > 0) await world.loop.run(world.loop.nowMs + againMs, mayGoOn);
   if (!mayGoOn()) return undefined;
   const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= fromMs && !isUpstream(code));
   if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
@@ -78,8 +84,7 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   // Each life is at least 0.6 of its length before it is renewed; rejections and one renewal under way come on top.
   // One that caches gives tokens that have lived for a while already.
   const shortest = world.shape.idpCaches ? 0.3 : 0.6;
-  const ended = world.observer.upstream.ends - ends;
-  const lives = LIVES + windowMs / tokenLifeMs;
+  const lives = LIVES + (windowMs + againMs) / tokenLifeMs;
   const most = world.slots.length * (Math.ceil(lives / shortest) + 1 + 2 * ended) + world.observer.rejections;
   const made = world.idp.calls - calls;
   return made > most
