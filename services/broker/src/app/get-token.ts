@@ -17,9 +17,9 @@ import type { CallReason, Layer } from './ports/telemetry.js';
 import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Source } from './sources.js';
-import type { SubjectCheck } from './subject-check.js';
-import type { WithoutRedis } from './without-redis.js';
+import { checkedRoute, type SubjectCheck } from './subject-check.js';
 import { takeRecord } from './take-record.js';
+import type { WithoutRedis } from './without-redis.js';
 
 /** How long a request is held that does not say. */
 const DEFAULT_DEADLINE_MS = 30_000;
@@ -123,16 +123,12 @@ export class GetToken {
 
   /** Also what is in memory already is for the owner of the subject token alone. */
   async #forSubject(route: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
-    const work = this.#ports.subjects.check(route);
+    const { subjects, routes } = this.#ports;
     const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
-    const checked = await within(this.#clock, waitMs, work);
-    const refusal = checked.inTime
-      ? checked.value
-      : failure('DEADLINE', 'the subject token could not be checked in time');
-    if (refusal !== undefined) return this.#refuse(route.address.source, route.caller, refusal, arrivedAtMs);
-    const current = this.#ports.routes.current(route);
-    if (isFailure(current)) return this.#refuse(route.address.source, route.caller, current, arrivedAtMs);
-    return this.#fromMemory(current, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(current, wish, arrivedAtMs));
+    const ended = await within(this.#clock, waitMs, checkedRoute(subjects, routes, route));
+    const checked = ended.inTime ? ended.value : failure('DEADLINE', 'the subject token could not be checked in time');
+    if (isFailure(checked)) return this.#refuse(route.address.source, route.caller, checked, arrivedAtMs);
+    return this.#fromMemory(checked, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(checked, wish, arrivedAtMs));
   }
 
   #parse(request: ServiceRequest): GetRequest | Failure {
@@ -177,6 +173,8 @@ export class GetToken {
       const nowMs = this.#clock.elapsedMs();
       const current = this.#ports.routes.current(route);
       if (isFailure(current)) return this.#refuse(route.address.source, route.caller, current, arrivedAtMs);
+      // What was found out about the tokens of its subject holds for the configuration of before.
+      if (current !== route && current.subject !== undefined) return this.#forSubject(current, wish, arrivedAtMs);
       const isChanged = current.address.recipe !== route.address.recipe;
       route = current;
       if (!ended.inTime) {

@@ -1,3 +1,4 @@
+import { ok } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, type Replica, type Reply } from './fakes/fake-cluster.js';
@@ -12,7 +13,10 @@ let replica: Replica;
 beforeEach(async () => {
   clock = new VirtualClock();
   cluster = new FakeCluster(clock, new SeededRandom(1));
-  cluster.idp.ownersOf = (token) => (token.startsWith('issued-to-') ? [token.slice('issued-to-'.length)] : undefined);
+  cluster.idp.reading = (token) => {
+    const isGood = token.startsWith('issued-to-');
+    return Promise.resolve(ok(isGood ? { owners: [token.slice('issued-to-'.length)] } : undefined));
+  };
   const exchange = sourceOf({
     grant: { kind: 'token_exchange' },
     subjectToken: { type: TYPE, actorType: TYPE, check: { kind: 'introspection' }, ownerClaim: 'client_id' },
@@ -56,7 +60,7 @@ describe('a report that the exchange of a subject token is refused', () => {
 
   it('is refused when the subject token is good no longer: nothing is made of it', async () => {
     const token = await ended(replica.get({ subjectToken: SUBJECT_TOKEN }));
-    cluster.idp.ownersOf = undefined;
+    cluster.idp.reading = undefined;
     // Longer than a look at a token is trusted.
     await clock.advance(60_000);
     expect((await report('orders', token)).error?.code).toBe('FORBIDDEN');

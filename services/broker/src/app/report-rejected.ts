@@ -19,7 +19,7 @@ import type { Publisher } from './publisher.js';
 import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Sources } from './sources.js';
-import type { SubjectCheck } from './subject-check.js';
+import { checkedRoute, type SubjectCheck } from './subject-check.js';
 
 /** Reports of one caller that are looked at. A caller's 401 of something else must not drain the identity provider. */
 const REPORTS_OF_CALLER: RateLimit = { burst: 50, intervalMs: 200 };
@@ -67,11 +67,9 @@ export class ReportRejected {
     const { routes, subjects } = this.#ports;
     const route = routes.resolve(request.caller, request.target, parametersOf(body));
     if (isFailure(route)) return route;
-    // What is dropped is fetched again with the tokens of this request: like those of any other, they must be the caller's.
-    const refusal = await subjects.check(route);
-    if (refusal !== undefined) return refusal;
-    const current = routes.current(route);
-    return isFailure(current) ? current : this.#report(current, body.epoch, body.generation);
+    // A report ends in a fetch: nobody has one made on behalf of a subject that is not its own.
+    const checked = route.subject === undefined ? route : await checkedRoute(subjects, routes, route);
+    return isFailure(checked) ? checked : this.#report(checked, body.epoch, body.generation);
   }
 
   async #report(route: Route, epoch: number, generation: number): Promise<RejectedReply | Failure> {

@@ -3,7 +3,8 @@ import { BoundedMap, SingleFlight, type Clock, type Redacted } from '@token-brok
 import { failure, type Failure } from '@token-broker/protocol';
 import type { SubjectTokens } from './flight-plan.js';
 import type { Log } from './ports/telemetry.js';
-import type { Route } from './routes.js';
+import { isFailure } from './refusal.js';
+import type { Route, Routes } from './routes.js';
 import type { Source, Sources } from './sources.js';
 
 /** So long a token that was found to be the caller's is not looked at again: so long a token may be used that its issuer took back. */
@@ -40,19 +41,27 @@ export class SubjectCheck {
   async check(route: Route): Promise<Failure | undefined> {
     const { subject, source, caller } = route;
     if (subject === undefined) return undefined;
+    // Read once: what is found out about these ids must not be noted as found out about those of a reload meanwhile.
+    const clientIds = this.#ports.sources.caller(caller)?.clientIds ?? [];
     for (const [what, token] of tokensOf(subject)) {
-      const key = keyOf(source, caller, this.#clientIds(caller), what, token);
+      const key = keyOf(source, caller, clientIds, what, token);
       const known = this.#verdicts.get(key);
       const refusal =
         known !== undefined && this.#ports.clock.elapsedMs() < known.untilMs
           ? known.refusal
-          : await this.#running.join(key, () => this.#ask(key, route, what, token));
+          : await this.#running.join(key, () => this.#ask(key, route, clientIds, what, token));
       if (refusal !== undefined) return refusal;
     }
     return undefined;
   }
 
-  async #ask(key: string, { source, caller }: Route, what: string, token: Redacted): Promise<Failure | undefined> {
+  async #ask(
+    key: string,
+    { source, caller }: Route,
+    clientIds: readonly string[],
+    what: string,
+    token: Redacted,
+  ): Promise<Failure | undefined> {
     const { clock, log } = this.#ports;
     const askedAtMs = clock.elapsedMs();
     const read = await source.provider.readSubject(token);
@@ -64,16 +73,31 @@ export class SubjectCheck {
     }
     // One that is over by now is good for nothing, whatever a tolerance for clocks says.
     const subject = read.value?.remainingMs === 0 ? undefined : read.value;
-    const isOwn = subject?.owners.some((owner) => this.#clientIds(caller).includes(owner)) === true;
+    const isOwn = subject?.owners.some((owner) => clientIds.includes(owner)) === true;
     const refusal = isOwn ? undefined : refusalOf(what, subject === undefined);
     if (refusal !== undefined) log.audit('subject token: refused', { source: name, caller, why: refusal.message });
     const trustedMs = isOwn ? Math.min(TRUSTED_MS, subject.remainingMs ?? TRUSTED_MS) : REFUSED_MS;
     this.#verdicts.set(key, { untilMs: askedAtMs + trustedMs, refusal });
     return refusal;
   }
+}
 
-  #clientIds(caller: string): readonly string[] {
-    return this.#ports.sources.caller(caller)?.clientIds ?? [];
+/**
+ * The route under the configuration of now, when its tokens are found to be good under that one; else why not. A reload
+ * during the check may have changed how tokens are checked, where they go, or whose they are: then it is made anew.
+ */
+export async function checkedRoute(
+  subjects: SubjectCheck,
+  routes: Pick<Routes, 'current'>,
+  asked: Route,
+): Promise<Route | Failure> {
+  let route = asked;
+  for (;;) {
+    const refusal = await subjects.check(route);
+    if (refusal !== undefined) return refusal;
+    const current = routes.current(route);
+    if (isFailure(current) || current === route) return current;
+    route = current;
   }
 }
 

@@ -13,8 +13,8 @@ export class FakeIdentityProvider {
   answer: ((call: number, request: ProviderRequest) => Issue | undefined) | undefined;
   /** In place of taking the next tokens back. */
   revoking: ((token: string) => Awaited<ReturnType<Provider['revoke']>>) | undefined;
-  /** Client ids of whoever a token that a caller gives belongs to. Undefined: it is not good. */
-  ownersOf: ((token: string) => readonly string[] | undefined) | undefined;
+  /** What it says of a token that a caller gave. Otherwise none is good. */
+  reading: ((token: string) => ReturnType<Provider['readSubject']>) | undefined;
   calls = 0;
   mostAtOnce = 0;
   readonly requests: ProviderRequest[] = [];
@@ -34,10 +34,7 @@ export class FakeIdentityProvider {
         this.takenBack.push(token.reveal());
         return Promise.resolve(this.revoking?.(token.reveal()) ?? ok('revoked' as const));
       },
-      readSubject: (token) => {
-        const owners = this.ownersOf?.(token.reveal());
-        return Promise.resolve(ok(owners === undefined ? undefined : { owners }));
-      },
+      readSubject: (token) => this.reading?.(token.reveal()) ?? Promise.resolve(ok(undefined)),
       close: () => Promise.resolve(),
     };
   }
