@@ -40,6 +40,17 @@ function replicaOf(cluster: FakeCluster, index: number): Replica {
 }
 
 describe('a reload', () => {
+  it('ends the old tokens without waiting for the calls that are running', async () => {
+    const cluster = await clusterOf(2);
+    const [one, two] = [replicaOf(cluster, ONE), replicaOf(cluster, TWO)];
+    await two.get();
+    cluster.idp.closing = new Promise(() => undefined);
+    one.file = withScope('payments:write');
+    void one.broker.reload();
+    await clock.advance(100);
+    expect((await two.get()).error?.code).toBe('BROKER_UNAVAILABLE');
+  });
+
   it('that is asked for while one runs reads the file again', async () => {
     const cluster = await clusterOf(1);
     const one = replicaOf(cluster, ONE);

@@ -168,9 +168,13 @@ export class ConfigurationInForce {
       revocation.memory.dropWhere((_, source) => source === name);
       this.#owed.set(name, policy);
     }
-    for (const provider of plan.retired) await provider.close();
     log.info('configuration: in force', { policy, sources: [...plan.snapshot.sources.keys()], changed: [...changed] });
-    await this.#cutOff();
+    try {
+      await this.#cutOff();
+    } finally {
+      // Last: it waits for the calls that are running, and a slow identity provider must not keep tokens alive.
+      for (const provider of plan.retired) await provider.close();
+    }
   }
 
   /**

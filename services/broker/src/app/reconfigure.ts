@@ -77,9 +77,18 @@ function providersOf(sources: ReadonlyMap<string, Source>): ReadonlySet<Provider
   return new Set([...sources.values()].map(({ provider }) => provider));
 }
 
-/** Whether a provider that was made for one serves the other: all that the recipe leaves out, such as timeouts. */
+/** Whether a provider that was made for one serves the other: all of it that the recipe leaves out. */
 function isSameSource(a: SourceConfiguration, b: SourceConfiguration): boolean {
-  return (
-    a.timeoutMs === b.timeoutMs && a.defaultLifetimeMs === b.defaultLifetimeMs && a.maxLifetimeMs === b.maxLifetimeMs
-  );
+  return JSON.stringify(besideRecipe(a)) === JSON.stringify(besideRecipe(b));
+}
+
+/** What a provider is made of, and no token. */
+function besideRecipe({ timeoutMs, defaultLifetimeMs, maxLifetimeMs, endpoint, grant }: SourceConfiguration): unknown {
+  return [
+    ...[timeoutMs, defaultLifetimeMs, maxLifetimeMs],
+    ...(endpoint.kind === 'issuer'
+      ? []
+      : [endpoint.revocationEndpoint ?? null, endpoint.introspectionEndpoint ?? null]),
+    ...(grant.kind === 'jwt_bearer' && grant.assertion.from === 'key' ? [grant.assertion.lifetimeMs] : []),
+  ];
 }

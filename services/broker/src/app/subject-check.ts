@@ -111,14 +111,17 @@ function tokensOf({ subjectToken, actorToken }: SubjectTokens): readonly (readon
   return [['subject', subjectToken], ...(actorToken === undefined ? [] : [['actor', actorToken] as const])];
 }
 
-/** Under another configuration of the source, or of the caller, or in another role, the question is another one. */
+/**
+ * Under another configuration of the source, or of the caller, or in another role, the question is another one. The recipe
+ * says nothing of the introspection endpoint.
+ */
 function keyOf(
-  { recipe }: Source,
+  { recipe, configuration: { endpoint } }: Source,
   caller: string,
   clientIds: readonly string[],
   what: string,
   token: Redacted,
 ): string {
-  const text = JSON.stringify([recipe, caller, clientIds, what, token.reveal()]);
+  const text = JSON.stringify([recipe, endpoint, caller, clientIds, what, token.reveal()]);
   return createHash('sha256').update(text).digest('base64url');
 }

@@ -15,6 +15,8 @@ export class FakeIdentityProvider {
   revoking: ((token: string) => Awaited<ReturnType<Provider['revoke']>>) | undefined;
   /** What it says of a token that a caller gave. Otherwise none is good. */
   reading: ((token: string) => ReturnType<Provider['readSubject']>) | undefined;
+  /** How long its connections take to close. */
+  closing: Promise<void> = Promise.resolve();
   calls = 0;
   mostAtOnce = 0;
   readonly requests: ProviderRequest[] = [];
@@ -28,14 +30,18 @@ export class FakeIdentityProvider {
 
   /** One source's way to it. */
   provider(): Provider {
+    let isClosed = false;
     return {
-      fetch: (request) => this.#fetch(request),
+      fetch: (request) => (isClosed ? Promise.resolve(refused('IDP_UNAVAILABLE')) : this.#fetch(request)),
       revoke: (token) => {
         this.takenBack.push(token.reveal());
         return Promise.resolve(this.revoking?.(token.reveal()) ?? ok('revoked' as const));
       },
       readSubject: (token) => this.reading?.(token.reveal()) ?? Promise.resolve(ok(undefined)),
-      close: () => Promise.resolve(),
+      close: () => {
+        isClosed = true;
+        return this.closing;
+      },
     };
   }
 

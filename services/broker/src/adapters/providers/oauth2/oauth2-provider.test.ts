@@ -101,6 +101,14 @@ describe('the provider of OAuth 2.0 tokens, at a real identity provider', () => 
     });
   });
 
+  it('ends the call that is running when it is closed, also where that is still at its discovery', async () => {
+    const idp = await startIdp();
+    const provider = providerOf(sourceOf(idp));
+    const running = provider.fetch({ scopes: ['read'] });
+    await provider.close();
+    expect(await running).toMatchObject({ ok: true });
+  });
+
   it('asks for one token in each call', async () => {
     const idp = await startIdp();
     const provider = providerOf(sourceOf(idp));

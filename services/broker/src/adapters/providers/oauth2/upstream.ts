@@ -54,6 +54,7 @@ export class Upstream {
   readonly #closeHttp: () => Promise<void>;
   readonly #secrets: readonly Redacted[];
   readonly #proofs: () => Promise<ClientProof>;
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(source: OAuth2SourceConfiguration, { clock, fetch }: UpstreamPorts) {
     const { clientAuthentication, ca, proxy, timeoutMs, clientId } = source;
@@ -77,6 +78,25 @@ export class Upstream {
    * could not be made.
    */
   async call<T>(
+    options: CallOptions,
+    work: (call: UpstreamCall) => Promise<Result<T, ProviderFailure>>,
+  ): Promise<Result<T, ProviderFailure>> {
+    const running = this.#run(options, work);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Waits for the calls that are running: one may be between its discovery and its request. */
+  async close(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+    await this.#closeHttp();
+  }
+
+  async #run<T>(
     options: CallOptions,
     work: (call: UpstreamCall) => Promise<Result<T, ProviderFailure>>,
   ): Promise<Result<T, ProviderFailure>> {
@@ -104,10 +124,6 @@ export class Upstream {
     } finally {
       exchanges.close();
     }
-  }
-
-  async close(): Promise<void> {
-    await this.#closeHttp();
   }
 
   async #attempt(
