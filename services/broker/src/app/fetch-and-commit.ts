@@ -44,6 +44,9 @@ export async function fetchAndCommit(
       // Those who wait for this flight would be told the same; a renewal may be refused what they are not.
       if (!plan.onlyIfFree) ports.publisher.flightFailed(plan.address, reservation.floor, called.failure);
       return failed(called.failure);
+    case 'unable':
+      await giveBack(ports, plan, reservation);
+      return failed(called.failure);
     case 'wait':
       await giveBack(ports, plan, reservation);
       return 'wait';

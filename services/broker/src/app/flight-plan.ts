@@ -67,7 +67,11 @@ export function failed(cause: Failure): FlightOutcome {
 
 /** The source was changed or removed by a reload: what began before must not write any more. */
 export function superseded(): FlightOutcome {
-  return failed(failure('BROKER_UNAVAILABLE', 'the source was changed while its token was fetched', 0));
+  return failed(sourceChanged());
+}
+
+export function sourceChanged(): Failure {
+  return failure('BROKER_UNAVAILABLE', 'the source was changed while its token was fetched', 0);
 }
 
 /** This replica is behind a reload that others have made: it must not write, another replica can. */

@@ -125,6 +125,19 @@ describe('what one replica learns', () => {
     expect(await ended(two.get({ scope: 'a' }))).toMatchObject({ accessToken: 'token-2' });
   });
 
+  it('is nothing of a provider that a reload closed before the call', async () => {
+    const one = await start({});
+    one.file = configurationWith({ timeoutMs: 5_000 });
+    let reloaded: Promise<unknown> | undefined;
+    one.budgets.wire = {
+      fromRedis: async (command) => {
+        if (command === 'permit') await (reloaded ??= one.broker.reload());
+      },
+    };
+    expect(await ended(one.get(), 10_000)).toMatchObject({ accessToken: 'token-1' });
+    expect(one.metrics.count('idpCalled', 'payments-api', 'miss', 'IDP_UNAVAILABLE')).toBe(0);
+  });
+
   it('is that an upstream fails: after five calls nobody calls, and good tokens are served', async () => {
     const [one, two] = await startTwo({});
     const good = await ended(two.get({ scope: 'good' }));

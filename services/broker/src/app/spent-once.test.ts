@@ -246,3 +246,14 @@ describe('a revocation that takes tokens back at the provider too', () => {
     expect(reply).toMatchObject({ complete: true, provider: { asked: 2, revoked: 0, unsupported: 1, failed: 1 } });
   });
 });
+
+it('is spent by another replica when the first one cannot open it: that is no failure of those who wait', async () => {
+  const sealing = (id: string, fill: number) => ({ id, secret: new Redacted(new Uint8Array(32).fill(fill)) });
+  const one = await cluster.start(configurationWith());
+  const configuration = configurationWith();
+  const two = await cluster.start({ ...configuration, encryption: { keys: [sealing('k2', 2), sealing('k1', 1)] } });
+  await seed(two);
+  const [first, second] = [one.get(), two.get()];
+  expect((await ended(first)).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  expect(await second).toMatchObject({ accessToken: 'token-1' });
+});

@@ -1,7 +1,7 @@
 import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
 import type { Result } from '@token-broker/foundation';
 import type { CallClass } from '../domain/call-class.js';
-import type { FlightPlan, FlightPorts, SubjectTokens } from './flight-plan.js';
+import { sourceChanged, type FlightPlan, type FlightPorts, type SubjectTokens } from './flight-plan.js';
 import type { IssuedToken, ProviderFailure, ProviderRequest } from './ports/provider.js';
 import type { AsOf } from './ports/store.js';
 import type { CallReason } from './ports/telemetry.js';
@@ -27,6 +27,8 @@ export type UpstreamCall =
   | { readonly kind: 'failed'; readonly failure: ProviderFailure }
   /** It was not called, or its answer says nothing about this slot: nothing is noted for the slot. */
   | { readonly kind: 'refused'; readonly failure: Failure }
+  /** As `refused`, for a reason that is this replica's own: another one may well call. */
+  | { readonly kind: 'unable'; readonly failure: Failure }
   /** Another flight spends the source's refresh token. */
   | { readonly kind: 'wait' }
   /**
@@ -73,7 +75,7 @@ async function spendAndFetch(
       return reauthorise(source, 'needs a new refresh token: the identity provider refuses the one that it had');
     case 'unreadable':
       return {
-        kind: 'refused',
+        kind: 'unable',
         failure: failure('STORE_UNAVAILABLE', 'the refresh token in Redis cannot be opened by this replica'),
       };
     case 'spend':
@@ -85,7 +87,7 @@ async function spendAndFetch(
     await refreshTokens.release(source, call);
     throw error;
   }
-  if (fetched.kind === 'refused') {
+  if (fetched.kind !== 'fetched') {
     await refreshTokens.release(source, call);
     return fetched;
   }
@@ -122,7 +124,7 @@ async function conclude(
 
 type Fetched =
   | { readonly kind: 'fetched'; readonly end: Result<IssuedToken, ProviderFailure> }
-  | { readonly kind: 'refused'; readonly failure: Failure };
+  | { readonly kind: 'refused' | 'unable'; readonly failure: Failure };
 
 async function permitAndFetch(
   ports: FlightPorts,
@@ -130,7 +132,7 @@ async function permitAndFetch(
   reservation: Reservation,
   request: ProviderRequest,
 ): Promise<Fetched> {
-  const { clock, governor, metrics } = ports;
+  const { clock, governor, metrics, sources } = ports;
   const call = reservation.attempt;
   const { source, address, caller } = plan;
   const { lockTimeMs, timeoutMs } = source.configuration;
@@ -141,9 +143,15 @@ async function permitAndFetch(
   // A process that was suspended until here would call when the permit and the reservation have ended for all others.
   if (startedAtMs - Math.min(askedAtMs, reservation.asOf.sentAtMs) > lockTimeMs - timeoutMs) {
     governor.settle(source, call, 'not-made');
-    return { kind: 'refused', failure: failure('BROKER_UNAVAILABLE', 'this replica was too slow to fetch it', 0) };
+    return { kind: 'unable', failure: failure('BROKER_UNAVAILABLE', 'this replica was too slow to fetch it', 0) };
   }
-  const end = await source.provider.fetch(request);
+  // A reload since the flight began: the old provider is closed, and its failure would count against the upstream.
+  const current = sources.source(address.source);
+  if (current?.recipe !== address.recipe) {
+    governor.settle(source, call, 'not-made');
+    return { kind: 'unable', failure: sourceChanged() };
+  }
+  const end = await current.provider.fetch(request);
   governor.settle(source, call, end);
   const outcome = end.ok ? 'ok' : end.error.code;
   metrics.idpCalled(address.source, reasonOf(plan, reservation), outcome, clock.elapsedMs() - startedAtMs, caller);
@@ -151,7 +159,7 @@ async function permitAndFetch(
 }
 
 function callOf(fetched: Fetched): UpstreamCall {
-  if (fetched.kind === 'refused') return fetched;
+  if (fetched.kind !== 'fetched') return fetched;
   const { end } = fetched;
   return end.ok ? { kind: 'issued', issued: end.value } : { kind: 'failed', failure: end.error };
 }
