@@ -69,9 +69,14 @@ export class Governor {
   permitAlone(source: Source, call: string): Failure | undefined {
     const { ownCalls, metrics } = this.#ports;
     const waitMs = ownCalls.waitMs(source);
+    const trouble = ownCalls.troubleOf(source);
     if (waitMs === 0) {
       ownCalls.begin(source, call);
       return undefined;
+    }
+    if (waitMs !== undefined && waitMs === trouble?.retryAfterMs) {
+      metrics.callRefused(source.configuration.name, 'waiting', 'paused');
+      return trouble;
     }
     metrics.callRefused(source.configuration.name, 'waiting', 'limit');
     return waitMs === undefined
@@ -79,13 +84,17 @@ export class Governor {
       : failure('QUOTA_EXHAUSTED', "this replica's share of the quota is used up", waitMs);
   }
 
-  /** As {@link settle}; Redis is told when it is back, and counts the call from then. */
+  /**
+   * As {@link settle}; Redis is told when it is back, and counts the call from then. Not after its window has passed: it
+   * would count where it does no more, and an outage would pile up what is owed.
+   */
   settleAlone(source: Source, call: string, end: CallEnd): void {
     const { budgets, ownCalls } = this.#ports;
+    const windowsMs = source.quota.map(({ window }) => (window.kind === 'sliding' ? window.ms : 0));
     ownCalls.end(source, call, end);
     const request = this.#settleRequest(source, call, end);
     const told = (): void => undefined;
-    this.#owed.send(() => budgets.settle(request), told).catch(told);
+    this.#owed.send(() => budgets.settle(request), told, Math.max(0, ...windowsMs)).catch(told);
   }
 
   #settleRequest(source: Source, call: string, end: CallEnd): SettleRequest {

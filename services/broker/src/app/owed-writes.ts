@@ -23,10 +23,13 @@ export class OwedWrites {
   /**
    * Resolves to the store's answer; rejects with the last error when none came for a while. `late` is told an answer that
    * came after that.
+   *
+   * @param worthMs so long the write is worth sending; what is awaited is sent all the same. Default: for ever
    */
-  send<T>(write: () => Promise<T>, late: (answer: T) => void): Promise<T> {
+  send<T>(write: () => Promise<T>, late: (answer: T) => void, worthMs = Number.POSITIVE_INFINITY): Promise<T> {
+    const untilMs = this.#clock.elapsedMs() + worthMs;
     return new Promise((resolve, reject) => {
-      const landing = this.#land(write, resolve, reject, late);
+      const landing = this.#land(write, resolve, reject, late, untilMs);
       this.#owed.add(landing);
       void landing.then(() => this.#owed.delete(landing));
     });
@@ -42,6 +45,7 @@ export class OwedWrites {
     resolve: (answer: T) => void,
     reject: (cause: unknown) => void,
     late: (answer: T) => void,
+    untilMs: number,
   ): Promise<void> {
     const clock = this.#clock;
     let state: 'awaited' | 'owed' | 'over' = 'awaited';
@@ -63,6 +67,7 @@ export class OwedWrites {
         state = 'owed';
         reject(cause);
       }
+      if (sends >= SENDS_AWAITED && clock.elapsedMs() >= untilMs) return;
       const pauseMs = Math.min(RESEND_MS, RETRY_MS * sends) - (clock.elapsedMs() - sentAtMs);
       if (pauseMs > 0) await delay(clock, pauseMs);
       if (isOver(state)) return;

@@ -1,4 +1,5 @@
 import { backoffMs, type Clock, type Random, type Result } from '@token-broker/foundation';
+import { failure, type Failure } from '@token-broker/protocol';
 import { shareOf } from '../domain/share.js';
 import type { IssuedToken, ProviderFailure } from './ports/provider.js';
 import type { Source } from './sources.js';
@@ -18,6 +19,8 @@ interface Upstream {
   readonly calls: Map<string, Call>;
   failures: number;
   pausedUntilMs: number;
+  /** What the pause is for. */
+  trouble: Pick<ProviderFailure, 'code' | 'message'> | undefined;
 }
 
 export interface OwnCallsPorts {
@@ -67,6 +70,7 @@ export class OwnCalls {
       return;
     }
     upstream.failures++;
+    upstream.trouble = end.error;
     const pauseMs = Math.max(end.error.retryAfterMs ?? 0, backoffMs(BACKOFF, upstream.failures, random.uniform()));
     upstream.pausedUntilMs = Math.max(upstream.pausedUntilMs, nowMs + pauseMs);
   }
@@ -94,10 +98,17 @@ export class OwnCalls {
     return waitMs;
   }
 
+  /** Why calls pause, with the time that is left; `undefined`: they do not. */
+  troubleOf(source: Source): Failure | undefined {
+    const { trouble, pausedUntilMs } = this.#of(source);
+    const leftMs = pausedUntilMs - this.#ports.clock.elapsedMs();
+    return trouble === undefined || leftMs <= 0 ? undefined : failure(trouble.code, trouble.message, leftMs);
+  }
+
   #of({ upstream }: Source): Upstream {
     const known = this.#upstreams.get(upstream);
     if (known !== undefined) return known;
-    const fresh = { calls: new Map<string, Call>(), failures: 0, pausedUntilMs: 0 };
+    const fresh: Upstream = { calls: new Map<string, Call>(), failures: 0, pausedUntilMs: 0, trouble: undefined };
     this.#upstreams.set(upstream, fresh);
     return fresh;
   }

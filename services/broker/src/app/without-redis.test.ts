@@ -117,6 +117,37 @@ describe('a source that may be fetched without Redis', () => {
     expect(await get(one)).toMatchObject({ accessToken: 'token-2' });
   });
 
+  it('gives nobody what was in the air when a revocation was heard of, also where another fetch began since', async () => {
+    const [one, two] = await startTwo();
+    cutOff(one);
+    cluster.idp.tookMs = 4_000;
+    const before = one.get();
+    await clock.advance(3_000);
+    void two.ask(
+      { verb: 'admin', caller: 'ops', target: 'revoke' },
+      { selector: { source: 'payments-api' }, reason: 'leaked' },
+    );
+    await clock.advance(10);
+    const during = one.get();
+    await clock.advance(3_000);
+    expect(await before).toMatchObject({ accessToken: 'token-1' });
+    const after = one.get();
+    await clock.advance(10_000);
+    expect([await during, await after]).toMatchObject([{ accessToken: 'token-2' }, { accessToken: 'token-2' }]);
+  });
+
+  it('is not asked for again and again of a provider that refuses it, and callers are told why', async () => {
+    const one = await start();
+    cutOff(one);
+    cluster.idp.answer = () => refused('IDP_DENIED');
+    for (let i = 0; i < 20; i++) expect((await get(one)).error).toMatchObject({ code: 'IDP_DENIED' });
+    // A hundred seconds, with pauses that grow to half a minute.
+    expect(cluster.idp.calls).toBeLessThan(12);
+    cluster.idp.answer = undefined;
+    await clock.advance(30_000);
+    expect(await get(one)).toMatchObject({ verified: false });
+  });
+
   it('is no answer to a caller that knows of more revocations than this replica', async () => {
     const one = await start();
     const { epoch = 0, asOf = 0 } = await get(one);
@@ -166,6 +197,26 @@ describe('each replica, while Redis is away', () => {
     await get(two, { scope: 'c' });
     expect((await get(two, { scope: 'd' })).error).toMatchObject({ code: 'QUOTA_EXHAUSTED' });
     expect(cluster.idp.calls).toBe(3);
+  });
+
+  it('owes Redis no call whose window has passed: it would count where it does no more', async () => {
+    const [one, two] = await startTwo({
+      quota: [{ limit: 2, window: { kind: 'sliding', ms: MINUTE_MS }, reserve: 0 }],
+    });
+    cutOff(one);
+    await get(one, { scope: 'a' });
+    await clock.advance(MINUTE_MS + 5_000);
+    mend(one);
+    await clock.advance(2_000);
+    for (const scope of ['b', 'c']) expect(await get(two, { scope })).toMatchObject({ verified: true });
+  });
+
+  it('names the trouble of the provider that it pauses for', async () => {
+    const one = await start();
+    cutOff(one);
+    cluster.idp.answer = () => refused('IDP_UNAVAILABLE', 20_000);
+    await get(one, { scope: 'a' });
+    expect((await get(one, { scope: 'b' })).error).toMatchObject({ code: 'IDP_UNAVAILABLE', message: 'no token' });
   });
 
   it('makes the pauses that the provider asks for', async () => {

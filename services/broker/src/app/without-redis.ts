@@ -1,4 +1,12 @@
-import { BoundedMap, randomId, SingleFlight, within, type Clock, type Random } from '@token-broker/foundation';
+import {
+  backoffMs,
+  BoundedMap,
+  randomId,
+  SingleFlight,
+  within,
+  type Clock,
+  type Random,
+} from '@token-broker/foundation';
 import { failure, type Failure, type GetRequest, type Timing } from '@token-broker/protocol';
 import { requiredRemainingMs } from '../domain/lifetime.js';
 import type { Governor } from './governor.js';
@@ -12,10 +20,26 @@ import { requestOf } from './upstream-call.js';
 /** Tokens that one replica keeps of an outage of Redis. */
 const KEPT = { maxEntries: 10_000, maxBytes: 10_000 };
 
+/** Pauses of one slot after failures in a row, which no replica can be told of. */
+const BACKOFF = { firstMs: 500, maxMs: 30_000 };
+
 interface Fetched {
   readonly issued: IssuedToken;
   readonly fetchedAtMs: number;
   readonly expiresAtMs: number;
+}
+
+interface Refused {
+  readonly cause: Failure;
+  readonly inARow: number;
+  readonly untilMs: number;
+}
+
+/** A call that is under way. */
+interface Call {
+  readonly key: string;
+  /** A revocation was heard of since it began. */
+  isOutrun: boolean;
 }
 
 export interface WithoutRedisPorts {
@@ -38,7 +62,9 @@ export interface WithoutRedisPorts {
 export class WithoutRedis {
   readonly #ports: WithoutRedisPorts;
   readonly #kept = new BoundedMap<Fetched>(KEPT, () => 1);
+  readonly #refused = new BoundedMap<Refused>(KEPT, () => 1);
   readonly #flights = new SingleFlight<Fetched | Failure>();
+  readonly #calls = new Set<Call>();
 
   constructor(ports: WithoutRedisPorts) {
     this.#ports = ports;
@@ -60,7 +86,11 @@ export class WithoutRedis {
       return undefined;
     const key = keyOf(route);
     const kept = this.#kept.get(key);
+    const refused = this.#refused.get(key);
+    const pauseMs = (refused?.untilMs ?? 0) - clock.elapsedMs();
     const isGood = kept !== undefined && this.#isGood(kept, wish, clock.elapsedMs());
+    if (!isGood && refused !== undefined && pauseMs > 0)
+      return failure(refused.cause.code, refused.cause.message, pauseMs);
     const ended = isGood
       ? { inTime: true as const, value: kept }
       : await within(
@@ -80,6 +110,7 @@ export class WithoutRedis {
     };
     for (const [key] of this.#kept.entries()) if (isHit(key)) this.#kept.delete(key);
     this.#flights.detachWhere(isHit);
+    for (const call of this.#calls) if (isHit(call.key)) call.isOutrun = true;
   }
 
   async #fetch(route: Route, key: string): Promise<Fetched | Failure> {
@@ -89,23 +120,32 @@ export class WithoutRedis {
     const refusal = governor.permitAlone(source, call);
     if (refusal !== undefined) return refusal;
     const startedAtMs = clock.elapsedMs();
-    const end = await source.provider.fetch(requestOf(source, parameters, subject));
+    const under: Call = { key, isOutrun: false };
+    this.#calls.add(under);
+    const end = await source.provider
+      .fetch(requestOf(source, parameters, subject))
+      .finally(() => this.#calls.delete(under));
     governor.settleAlone(source, call, end);
     const outcome = end.ok ? 'ok' : end.error.code;
     metrics.idpCalled(address.source, 'miss', outcome, clock.elapsedMs() - startedAtMs, caller);
     if (!end.ok) {
       const { code, message, detail, retryAfterMs } = end.error;
       log.warn('idp: no token', { source: address.source, code, detail });
-      return failure(code, message, retryAfterMs);
+      const inARow = (this.#refused.get(key)?.inARow ?? 0) + 1;
+      const pauseMs = Math.max(retryAfterMs ?? 0, backoffMs(BACKOFF, inARow, random.uniform()));
+      const cause = failure(code, message, pauseMs);
+      this.#refused.set(key, { cause, inARow, untilMs: clock.elapsedMs() + pauseMs });
+      return cause;
     }
+    this.#refused.delete(key);
     log.warn('store: away; a token was fetched without it', { source: address.source });
     const fetched: Fetched = {
       issued: end.value,
       fetchedAtMs: startedAtMs,
       expiresAtMs: startedAtMs + end.value.lifeMs,
     };
-    // One that was detached meanwhile is of before a revocation.
-    if (this.#flights.has(key)) this.#kept.set(key, fetched);
+    // Whoever waits for it asked before the revocation; nobody after it must be given it.
+    if (!under.isOutrun) this.#kept.set(key, fetched);
     return fetched;
   }
 
