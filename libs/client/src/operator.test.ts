@@ -55,6 +55,20 @@ describe('an operator', () => {
     expect(asked).toEqual([{ verb: 'revoke', body: { v: 1, selector: { source: 'payments' }, reason: 'leaked' } }]);
   });
 
+  it.each([
+    [{ atProvider: true }, 45_000],
+    [{ atProvider: true, wait: true, timeoutMs: 20_000 }, 55_000],
+  ])('has the patience for all that a broker waits for: %o', async (order, patienceMs) => {
+    let isOver = false;
+    const revoked = operator.revoke({ selector: { source: 'payments' }, ...order });
+    const ended = revoked.catch(() => (isOver = true));
+    await clock.advance(patienceMs - 10);
+    expect(isOver).toBe(false);
+    await clock.advance(10);
+    await ended;
+    await expect(revoked).rejects.toMatchObject({ code: 'DEADLINE' });
+  });
+
   it('lists, asks for the status and reloads', async () => {
     replies['list'] = { v: 1, slots: [], truncated: false };
     replies['reload'] = { v: 1, outcome: 'refused', problems: ['config.yaml:3: unknown key'] };

@@ -28,6 +28,8 @@ import type { NatsConnectionLike } from './nats-connection.js';
 import { Requester } from './requester.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 15_000;
+/** How long brokers wait for identity providers where a revocation does not say. */
+const DEFAULT_AT_PROVIDER_MS = 30_000;
 
 export interface OperatorOptions {
   /** A connection of `nats` 2.x or `@nats-io/transport-node` 3.x. It stays yours: `close()` does not close it. */
@@ -89,7 +91,7 @@ export function createOperator(options: OperatorOptions): Operator {
     throw new TokenBrokerError(failure(code, message, retryAfterMs));
   };
   return {
-    revoke: (request) => ask('revoke', request, revokeReplySchema, request.timeoutMs),
+    revoke: (request) => ask('revoke', request, revokeReplySchema, waitOf(request)),
     list: (request = {}) => ask('list', request, listReplySchema),
     status: () => ask('status', {}, statusReplySchema),
     reload: () => ask('reload', {}, reloadReplySchema),
@@ -99,4 +101,10 @@ export function createOperator(options: OperatorOptions): Operator {
       requester.close();
     },
   };
+}
+
+/** What a broker may wait for near caches, and after that for identity providers. */
+function waitOf({ wait, atProvider, timeoutMs = 0 }: Omit<RevokeRequest, 'v'>): number {
+  const atProviderMs = timeoutMs === 0 ? DEFAULT_AT_PROVIDER_MS : timeoutMs;
+  return (wait === true ? timeoutMs : 0) + (atProvider === true ? atProviderMs : 0);
 }

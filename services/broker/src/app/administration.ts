@@ -104,7 +104,7 @@ export class Administration {
     const slots = await this.#count(order.selector);
     if (order.dryRun === true) return this.#dryRun(slots);
     const doomed =
-      order.atProvider === true ? await doomedTokens(this.#ports, this.#filterOf(order.selector)) : undefined;
+      order.atProvider === true ? await doomedTokens(this.#ports, this.#filterOf(order.selector), slots) : undefined;
     const result = await revoke(this.#ports, {
       target: targetOf(order.selector),
       by: request.caller,

@@ -26,13 +26,20 @@ export interface DoomedToken {
   readonly accessToken: Redacted;
 }
 
-/** The tokens that count now. One that is fetched between this and the revocation dies here, and is not taken back there. */
+export interface Doomed {
+  readonly tokens: readonly DoomedToken[];
+  /** How many more count, and cannot be taken back: beyond the most, of a source that is gone, or not to be opened here. */
+  readonly outOfReach: number;
+}
+
+/** The tokens that count now, `held` in all. One that is fetched between this and the revocation dies here, and is not taken back there. */
 export async function doomedTokens(
   { store, sources, codec }: ProviderRevocationPorts,
   filter: Parameters<Store['list']>[0],
-): Promise<readonly DoomedToken[]> {
+  held: number,
+): Promise<Doomed> {
   const { slots } = await store.list(filter, MOST_TOKENS);
-  const doomed: DoomedToken[] = [];
+  const tokens: DoomedToken[] = [];
   for (let i = 0; i < slots.length; i += READS_AT_ONCE) {
     const reads = slots.slice(i, i + READS_AT_ONCE).map(async ({ slot, source: name }): Promise<DoomedToken[]> => {
       const source = sources.source(name);
@@ -43,9 +50,9 @@ export async function doomedTokens(
       if (content?.ok !== true) return [];
       return [{ source, accessToken: new Redacted(content.value.token.accessToken) }];
     });
-    doomed.push(...(await Promise.all(reads)).flat());
+    tokens.push(...(await Promise.all(reads)).flat());
   }
-  return doomed;
+  return { tokens, outOfReach: Math.max(held, slots.length) - tokens.length };
 }
 
 /**
@@ -54,16 +61,17 @@ export async function doomedTokens(
  */
 export async function takeAllBack(
   { clock, random }: Pick<ProviderRevocationPorts, 'clock' | 'random'>,
-  doomed: readonly DoomedToken[],
+  { tokens, outOfReach }: Doomed,
   limitMs: number,
 ): Promise<NonNullable<RevokeReply['provider']>> {
   const counts: Record<TakenBack, number> = { revoked: 0, unsupported: 0, failed: 0 };
-  const waiting = [...doomed];
+  const waiting = [...tokens];
   const work = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
       counts[await takeBack({ clock, random }, next.source.provider, next.accessToken)]++;
   };
   await within(clock, limitMs, Promise.all(Array.from({ length: REQUESTS_AT_ONCE }, work)));
   const { revoked, unsupported } = counts;
-  return { asked: doomed.length, revoked, unsupported, failed: doomed.length - revoked - unsupported };
+  const asked = tokens.length + outOfReach;
+  return { asked, revoked, unsupported, failed: asked - revoked - unsupported };
 }
