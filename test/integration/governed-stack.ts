@@ -5,6 +5,11 @@ import { startWatchedProvider, type WatchedProvider, type WatchedProviderOptions
 /** Who asks, where a test does not say: may ask for any audience of any source. */
 export const ANY_CALLER = 'orders';
 
+/** How long a request and its reply may take on a loaded machine, beside what is waited for. */
+export const ANSWERED_WITHIN_MS = 3_000;
+/** `lockTime` of the sources, unless a test says otherwise: a call that has not ended counts for as long. */
+export const LOCK_MS = 17_000;
+
 export interface GovernedStackOptions extends WatchedProviderOptions {
   readonly brokers?: number;
   /** Each by its name, with what differs: the client is `<name>-client`, so that it has an upstream identity of its own. */
@@ -92,10 +97,18 @@ function ownSettings(name: string, tokenEndpoint: string): Settings {
     clientSecret: `secret-of-${name}`,
     clientAuthentication: 'client_secret_post',
     parameters: { tenant: name },
-    timeout: '5s',
-    lockTime: '6s',
+    timeout: '15s',
+    lockTime: `${String(LOCK_MS)}ms`,
     refresh: { ahead: 'off' },
   };
+}
+
+/** Does it for all, but for no more than so many at once: what is timed afterwards must not wait for what is prepared. */
+export async function inTurns<T, R>(all: readonly T[], atOnce: number, act: (item: T) => Promise<R>): Promise<R[]> {
+  const done: R[] = [];
+  for (let from = 0; from < all.length; from += atOnce)
+    done.push(...(await Promise.all(all.slice(from, from + atOnce).map(act))));
+  return done;
 }
 
 export function failureIn(reply: GetReply): Extract<GetReply, { error: unknown }>['error'] | undefined {

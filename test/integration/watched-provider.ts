@@ -3,7 +3,7 @@ import { startScriptedIdentityProvider, type ScriptedReply } from '@token-broker
 
 /** A token request, as the provider's own counter has seen it. */
 export interface Arrival {
-  /** When it was counted, in ms on a clock that nobody sets. */
+  /** When it was counted, on the provider's own clock: see {@link WatchedProvider.nowMs}. */
   readonly atMs: number;
   readonly client: string;
   readonly secret: string;
@@ -16,6 +16,8 @@ export interface Arrival {
 /** A token endpoint that counts by itself, and answers what a test wants. */
 export interface WatchedProvider {
   readonly tokenEndpoint: string;
+  /** The provider's own clock, in ms, which nobody sets. Its zero is its own. */
+  nowMs(): number;
   /** What was counted so far, the oldest first. */
   readonly arrivals: readonly Arrival[];
   of(tenant: string): readonly Arrival[];
@@ -50,6 +52,7 @@ export async function startWatchedProvider({
   });
   return {
     tokenEndpoint: provider.tokenEndpoint,
+    nowMs: () => clock.elapsedMs(),
     arrivals,
     of: (tenant) => arrivals.filter((arrival) => arrival.tenant === tenant),
     stop: () => provider.stop(),

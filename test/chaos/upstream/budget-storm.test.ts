@@ -1,7 +1,13 @@
 import { createSystemClock, delay } from '@token-broker/foundation';
 import { eventually, SeededRandom } from '@token-broker/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { failureIn, startGovernedStack, type GovernedStack } from '../../integration/governed-stack.js';
+import {
+  failureIn,
+  inTurns,
+  LOCK_MS,
+  startGovernedStack,
+  type GovernedStack,
+} from '../../integration/governed-stack.js';
 import { metricValue } from '../../integration/stack.js';
 import { mostInAnyWindow, tokenFor, type Arrival } from '../../integration/watched-provider.js';
 
@@ -13,18 +19,20 @@ const RESERVE = 10;
 const HEADROOM = 18;
 const FOR_RENEWALS = LIMIT - RESERVE - HEADROOM;
 /** 1,000 slots: renewed ahead, revoked in the middle of it, and cold ones that callers wait for. */
-const RENEWED = 300;
+const RENEWED = 120;
 const REVOKED = 20;
-const COLD = 680;
+const COLD = 860;
+/** How many of them are fetched at once, while there is no limit. */
+const AT_ONCE = 20;
 /** Due for renewal between three and four eighths of it, which is soon after the window of the first calls is over. */
-const LIFE_MS = 3 * WINDOW_MS;
+const LIFE_MS = 4 * WINDOW_MS;
 /** Under way, until it is counted, and then until the reply: each call is somewhere else in its permit's time. */
 const TRAVEL_MS = 400;
 const WORK_MS = 150;
-/** A call that has not ended counts as if it could arrive until then: `lockTime`. */
-const LOCK_MS = 6_000;
+/** Callers who were refused come back when they were told to, or within this time after it. */
+const COMES_BACK_WITHIN_MS = 3 * WINDOW_MS;
 /** How long callers go on asking; there was about one window of calls before. */
-const STORM_MS = 2.5 * WINDOW_MS;
+const STORM_MS = 3 * WINDOW_MS;
 const LEAST_WINDOWS = 3;
 /** What a loaded machine may add to a window's work. */
 const PATIENCE_MS = 20_000;
@@ -77,10 +85,11 @@ async function served(source: string, audiences: readonly string[]): Promise<num
 
 /** Comes back when it was told to, or a little later, until it has its token or nobody waits any more. */
 async function wait(audience: string, untilMs: number): Promise<void> {
+  await delay(clock, WINDOW_MS * random.uniform());
   while (clock.elapsedMs() < untilMs) {
     const refusal = await refusalOf('wide', audience);
     if (refusal === undefined) return;
-    const pauseMs = refusal.retryAfterMs + WINDOW_MS * random.uniform();
+    const pauseMs = refusal.retryAfterMs + COMES_BACK_WITHIN_MS * random.uniform();
     await delay(clock, Math.max(0, Math.min(pauseMs, untilMs - clock.elapsedMs())));
   }
 }
@@ -103,8 +112,9 @@ it(
     const operator = await stack.operator();
 
     // All replicas hold the tokens that are to be renewed and revoked; then the budget becomes what it is.
-    expect(await served('kept', revoked)).toBe(REVOKED);
-    expect(await served('wide', renewed)).toBe(RENEWED);
+    await inTurns(revoked, AT_ONCE, (audience) => refusalOf('kept', audience));
+    await inTurns(renewed, AT_ONCE, (audience) => refusalOf('wide', audience));
+    expect(refusals).toEqual([]);
     await stack.rewrite((settings) => {
       const sources = settings['sources'] as Record<string, object>;
       const quota = quotaOf(LIMIT, RESERVE);
@@ -143,7 +153,7 @@ it(
     await Promise.all(cold.slice(asked).map((audience) => wait(audience, endsAtMs)));
     const storm = since(stormSince);
     const renewals = storm.filter(isRenewal).length;
-    expect((await refusedRenewals()) - refusedBefore).toBeGreaterThan(100);
+    expect((await refusedRenewals()) - refusedBefore).toBeGreaterThan(RENEWED - FOR_RENEWALS);
     expect(renewals).toBeLessThanOrEqual(RENEWALS_AT_MOST * (storm.length - renewals));
 
     // One caller who is left and comes back when it was told to is served, whatever renewals want.
@@ -161,7 +171,7 @@ it(
     expect(most).toBeLessThanOrEqual(LIMIT);
     expect(tookMs).toBeGreaterThanOrEqual(LEAST_WINDOWS * WINDOW_MS);
     // The budget was really wanted, and used.
-    expect(most).toBeGreaterThan(LIMIT - 2 * RESERVE);
+    expect(most).toBeGreaterThan(LIMIT / 2);
     expect(mostInAnyWindow(calls.filter(isRenewal), WINDOW_MS)).toBeLessThanOrEqual(FOR_RENEWALS);
     expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(['QUOTA_EXHAUSTED']));
     for (const { retryAfterMs } of refusals) {
