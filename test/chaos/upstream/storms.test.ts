@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   ANSWERED_WITHIN_MS,
   failureIn,
+  inTurns,
   startGovernedStack,
   type GovernedStack,
 } from '../../integration/governed-stack.js';
