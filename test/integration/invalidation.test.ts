@@ -108,14 +108,15 @@ it('I6 F8 F9: a token that was being fetched when it was revoked is neither serv
   const operator = await stack.operator();
   await operator.revoke({ selector: { source: 'payments-api' } });
   stack.idp.setDelay(600);
-  const issuedBefore = stack.idp.counts().tokensIssued;
+  const { tokensIssued: issuedBefore, tokenRequests: requestsBefore } = stack.idp.counts();
   const flying = ask(orders, 'orders', 'payments-api');
-  await eventually(() => stack.idp.counts().tokenRequests > issuedBefore, { what: 'the call to be under way' });
+  await eventually(() => stack.idp.counts().tokenRequests > requestsBefore, { what: 'the call to be under way' });
   const revoked = await operator.revoke({ selector: { source: 'payments-api' } });
   expect(revoked.complete).toBe(true);
   stack.idp.setDelay(0);
   const [afterAck, waited] = await Promise.all([ask(orders, 'orders', 'payments-api'), flying]);
   // Two were issued: the one of the flight before the revocation is with nobody.
+  await eventually(() => stack.idp.counts().tokensIssued - issuedBefore >= 2, { what: 'the answers of the provider' });
   expect(stack.idp.counts().tokensIssued - issuedBefore).toBe(2);
   expect(waited.accessToken).toBe(afterAck.accessToken);
   const texts = await Promise.all(stack.brokers.map((_, index) => stack.metrics(index)));

@@ -253,8 +253,9 @@ export class GetToken {
   async #withoutRedis(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Promise<Uint8Array> {
     const { withoutRedis, metrics } = this.#ports;
     const leftMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
-    const answer =
-      cause.code === 'STORE_UNAVAILABLE' ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
+    // A lease that has run out says that Redis is away; a command that failed may have other reasons.
+    const isAway = cause.code === 'STORE_UNAVAILABLE' && !this.#hasLease(route, this.#clock.elapsedMs());
+    const answer = isAway ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
     const { address, caller } = route;
     if (!(answer instanceof Uint8Array)) return this.#refuse(address.source, caller, answer ?? cause, arrivedAtMs);
     metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);

@@ -54,11 +54,10 @@ export class Governor {
     const request = this.#settleRequest(source, call, end);
     const settling = sendUntilAnswered(clock, () => budgets.settle(request))
       .catch((error: unknown) => {
-        if (!(error instanceof StoreError)) throw error;
         // Safe: it counts until it could have reached the provider at the latest. A pause is told by the next call.
         log.warn('quota: the end of a call could not be noted', {
           source: source.configuration.name,
-          reason: error.message,
+          reason: error instanceof StoreError ? error.message : String(error),
         });
       })
       .finally(() => this.#settling.delete(settling));

@@ -1,7 +1,7 @@
 import type { SourceConfiguration } from '@token-broker/configuration';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { configurationOf, FakeCluster, sourceOf, type Replica, type Reply } from './fakes/fake-cluster.js';
+import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica, type Reply } from './fakes/fake-cluster.js';
 import { refused } from './fakes/fake-provider.js';
 import { away } from './fakes/fake-store.js';
 
@@ -32,10 +32,11 @@ async function startTwo(change: Partial<SourceConfiguration> = {}): Promise<read
   return [await start(change), await start(change)];
 }
 
-/** Nothing of this replica reaches Redis any more. */
-function cutOff(replica: Replica): void {
+/** Nothing of this replica reaches Redis any more, and it has noticed. */
+async function cutOff(replica: Replica): Promise<void> {
   replica.store.wire = away();
   replica.budgets.wire = away();
+  await clock.advance(3 * TICK_MS);
 }
 
 function mend(replica: Replica): void {
@@ -52,7 +53,7 @@ async function get(replica: Replica, body?: object): Promise<Reply> {
 describe('a source that may be fetched without Redis', () => {
   it('gives a caller a token that is flagged, and fetches it once for all callers of this replica', async () => {
     const one = await start();
-    cutOff(one);
+    await cutOff(one);
     const replies = await Promise.all(Array.from({ length: 20 }, () => get(one)));
     expect(new Set(replies.map(({ accessToken, verified }) => `${String(accessToken)} ${String(verified)}`))).toEqual(
       new Set(['token-1 false']),
@@ -61,9 +62,16 @@ describe('a source that may be fetched without Redis', () => {
     expect(one.metrics.count('idpCalled', 'payments-api', 'miss', 'ok')).toBe(1);
   });
 
+  it('is refused while a command fails, and Redis is there all the same', async () => {
+    const one = await start();
+    one.store.wire = away('read');
+    expect((await get(one)).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(cluster.idp.calls).toBe(0);
+  });
+
   it('is refused to callers where the configuration does not say so', async () => {
     const one = await cluster.start();
-    cutOff(one);
+    await cutOff(one);
     expect((await get(one)).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(cluster.idp.calls).toBe(0);
   });
@@ -71,7 +79,7 @@ describe('a source that may be fetched without Redis', () => {
   it('serves what is held while that may be served, and only then fetches', async () => {
     const one = await start();
     await get(one);
-    cutOff(one);
+    await cutOff(one);
     await clock.advance(20_000);
     expect(await get(one)).toMatchObject({ accessToken: 'token-1', verified: false });
     await clock.advance(40_000);
@@ -82,7 +90,7 @@ describe('a source that may be fetched without Redis', () => {
     const one = await start();
     const before = await get(one);
     await clock.advance(1_000);
-    cutOff(one);
+    await cutOff(one);
     await clock.advance(MINUTE_MS);
     const during = await get(one, { minGeneration: before.generation });
     mend(one);
@@ -95,7 +103,7 @@ describe('a source that may be fetched without Redis', () => {
 
   it('keeps a token of an outage no longer than the staleness bound, and not beyond the end of the outage', async () => {
     const one = await start();
-    cutOff(one);
+    await cutOff(one);
     await get(one);
     await clock.advance(MINUTE_MS);
     expect(await get(one)).toMatchObject({ accessToken: 'token-2' });
@@ -106,7 +114,7 @@ describe('a source that may be fetched without Redis', () => {
 
   it('drops it when a revocation is heard of, and does not take what was in the air', async () => {
     const [one, two] = await startTwo();
-    cutOff(one);
+    await cutOff(one);
     await get(one);
     const revoked = two.ask(
       { verb: 'admin', caller: 'ops', target: 'revoke' },
@@ -119,7 +127,7 @@ describe('a source that may be fetched without Redis', () => {
 
   it('gives nobody what was in the air when a revocation was heard of, also where another fetch began since', async () => {
     const [one, two] = await startTwo();
-    cutOff(one);
+    await cutOff(one);
     cluster.idp.tookMs = 4_000;
     const before = one.get();
     await clock.advance(3_000);
@@ -138,7 +146,7 @@ describe('a source that may be fetched without Redis', () => {
 
   it('is not asked for again and again of a provider that refuses it, and callers are told why', async () => {
     const one = await start();
-    cutOff(one);
+    await cutOff(one);
     cluster.idp.answer = () => refused('IDP_DENIED');
     for (let i = 0; i < 20; i++) expect((await get(one)).error).toMatchObject({ code: 'IDP_DENIED' });
     // A hundred seconds, with pauses that grow to half a minute.
@@ -151,7 +159,7 @@ describe('a source that may be fetched without Redis', () => {
   it('is no answer to a caller that knows of more revocations than this replica', async () => {
     const one = await start();
     const { epoch = 0, asOf = 0 } = await get(one);
-    cutOff(one);
+    await cutOff(one);
     await clock.advance(2 * MINUTE_MS);
     expect((await get(one, { after: { epoch, vseq: asOf + 1 } })).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
@@ -163,12 +171,12 @@ describe('each replica, while Redis is away', () => {
   it('keeps to its share of the budget, its calls of before included', async () => {
     const replicas = await startTwo({ quota });
     for (const scope of ['a', 'b']) await get(replicas[0], { scope });
-    for (const replica of replicas) cutOff(replica);
+    for (const replica of replicas) await cutOff(replica);
     const called = cluster.idp.calls;
     for (const replica of replicas) {
-      const replies = await Promise.all(
-        Array.from({ length: 12 }, (_, index) => get(replica, { scope: `without-${String(index)}` })),
-      );
+      const gets = Array.from({ length: 12 }, (_, index) => replica.get({ scope: `without-${String(index)}` }));
+      await clock.advance(5_000);
+      const replies = await Promise.all(gets);
       expect(replies.some(({ error }) => error?.code === 'QUOTA_EXHAUSTED')).toBe(true);
     }
     // Nine without the reserve: five of one, four of the other, less the two that one has made already.
@@ -177,7 +185,7 @@ describe('each replica, while Redis is away', () => {
 
   it('has its share again when a window has passed', async () => {
     const one = await start({ quota: [{ limit: 1, window: { kind: 'sliding', ms: MINUTE_MS }, reserve: 0 }] });
-    cutOff(one);
+    await cutOff(one);
     await get(one, { scope: 'a' });
     const second = await get(one, { scope: 'b' });
     expect(second.error).toMatchObject({ code: 'QUOTA_EXHAUSTED' });
@@ -189,7 +197,7 @@ describe('each replica, while Redis is away', () => {
     const [one, two] = await startTwo({
       quota: [{ limit: 3, window: { kind: 'sliding', ms: MINUTE_MS }, reserve: 0 }],
     });
-    cutOff(one);
+    await cutOff(one);
     for (const scope of ['a', 'b']) await get(one, { scope });
     expect(cluster.idp.calls).toBe(2);
     mend(one);
@@ -203,7 +211,7 @@ describe('each replica, while Redis is away', () => {
     const [one, two] = await startTwo({
       quota: [{ limit: 2, window: { kind: 'sliding', ms: MINUTE_MS }, reserve: 0 }],
     });
-    cutOff(one);
+    await cutOff(one);
     await get(one, { scope: 'a' });
     await clock.advance(MINUTE_MS + 5_000);
     mend(one);
@@ -213,7 +221,7 @@ describe('each replica, while Redis is away', () => {
 
   it('names the trouble of the provider that it pauses for', async () => {
     const one = await start();
-    cutOff(one);
+    await cutOff(one);
     cluster.idp.answer = () => refused('IDP_UNAVAILABLE', 20_000);
     await get(one, { scope: 'a' });
     expect((await get(one, { scope: 'b' })).error).toMatchObject({ code: 'IDP_UNAVAILABLE', message: 'no token' });
@@ -221,7 +229,7 @@ describe('each replica, while Redis is away', () => {
 
   it('makes the pauses that the provider asks for', async () => {
     const one = await start();
-    cutOff(one);
+    await cutOff(one);
     cluster.idp.answer = () => refused('QUOTA_EXHAUSTED', 30_000);
     await get(one, { scope: 'a' });
     cluster.idp.answer = undefined;
