@@ -32,10 +32,12 @@ async function startTwo(change: Partial<SourceConfiguration> = {}): Promise<read
   return [await start(change), await start(change)];
 }
 
-/** Nothing of this replica reaches Redis any more, and it has noticed. */
-async function cutOff(replica: Replica): Promise<void> {
-  replica.store.wire = away();
-  replica.budgets.wire = away();
+/** Nothing of these replicas reaches Redis any more, and they have noticed. */
+async function cutOff(...replicas: readonly Replica[]): Promise<void> {
+  for (const replica of replicas) {
+    replica.store.wire = away();
+    replica.budgets.wire = away();
+  }
   await clock.advance(3 * TICK_MS);
 }
 
@@ -171,7 +173,7 @@ describe('each replica, while Redis is away', () => {
   it('keeps to its share of the budget, its calls of before included', async () => {
     const replicas = await startTwo({ quota });
     for (const scope of ['a', 'b']) await get(replicas[0], { scope });
-    for (const replica of replicas) await cutOff(replica);
+    await cutOff(...replicas);
     const called = cluster.idp.calls;
     for (const replica of replicas) {
       const gets = Array.from({ length: 12 }, (_, index) => replica.get({ scope: `without-${String(index)}` }));
