@@ -3,7 +3,7 @@ import { startStack, type Settings, type Stack } from './stack.js';
 import { startWatchedProvider, type WatchedProvider, type WatchedProviderOptions } from './watched-provider.js';
 
 /** Who asks, where a test does not say: may ask for any audience of any source. */
-export const ANY_CALLER = 'orders';
+const ANY_CALLER = 'orders';
 
 /** How long a request and its reply may take on a loaded machine, beside what is waited for. */
 export const ANSWERED_WITHIN_MS = 3_000;
@@ -14,7 +14,7 @@ export interface GovernedStackOptions extends WatchedProviderOptions {
   readonly brokers?: number;
   /** Each by its name, with what differs: the client is `<name>-client`, so that it has an upstream identity of its own. */
   readonly sources: Readonly<Record<string, Settings>>;
-  /** Beside {@link ANY_CALLER}, and `ops`, who is an administrator. */
+  /** Beside `orders`, and `ops`, who is an administrator. */
   readonly callers?: Settings;
 }
 
