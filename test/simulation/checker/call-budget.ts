@@ -16,6 +16,7 @@ const ROUNDING_MS = 3;
 
 interface Call {
   readonly process: string;
+  readonly upstream: string;
   readonly begunAtMs: number;
   readonly callMs: number;
   readonly isRefetch: boolean;
@@ -44,8 +45,8 @@ export class CallBudget {
   /** Those that may still count. */
   readonly #counting = new Map<string, Call>();
   /** The latest arrivals, as many as the limit, the oldest first. */
-  readonly #arrivals: { readonly atMs: number; readonly begunAtMs: number }[] = [];
-  #pause: { readonly fromMs: number; readonly untilMs: number } | undefined;
+  readonly #arrivals: { readonly atMs: number; readonly call: Call }[] = [];
+  #pause: { readonly upstream: string; readonly fromMs: number; readonly untilMs: number } | undefined;
   #lostAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(absences: Absences, expect: Expect, quota: QuotaBounds | undefined, drift: number) {
@@ -59,7 +60,7 @@ export class CallBudget {
     this.#lostAtMs = atMs;
   }
 
-  permitted({ permit, process, redisMs, callMs, isRefetch, atMs }: At<Permitted>): void {
+  permitted({ permit, process, upstream, redisMs, callMs, isRefetch, atMs }: At<Permitted>): void {
     const known = this.#calls.get(permit);
     if (known !== undefined) {
       known.untilRedisMs = Math.max(known.untilRedisMs, redisMs + callMs);
@@ -67,9 +68,9 @@ export class CallBudget {
     }
     const windowMs = this.#quota?.windowMs ?? 0;
     const isExcused = this.#lostAtMs >= atMs - windowMs - callMs;
-    const before = this.#counted(redisMs + ROUNDING_MS, (call) => !call.isRefetch);
+    const before = this.#counted(redisMs + ROUNDING_MS, (one) => one.upstream === upstream && !one.isRefetch);
     const call = {
-      ...{ process, begunAtMs: atMs, callMs, isRefetch, before, isExcused },
+      ...{ process, upstream, begunAtMs: atMs, callMs, isRefetch, before, isExcused },
       ...{ untilRedisMs: redisMs + callMs, retryAfterMs: 0, isSettled: false },
     };
     this.#calls.set(permit, call);
@@ -84,10 +85,10 @@ export class CallBudget {
       );
   }
 
-  overQuota({ permit, redisMs, common, callMs, atMs }: At<OverQuota>): void {
+  overQuota({ permit, upstream, redisMs, common, callMs, atMs }: At<OverQuota>): void {
     // Where the end of a call was lost, it counts for as long as it could have lasted.
     if (this.#calls.has(permit) || this.#lostAtMs >= atMs - (this.#quota?.windowMs ?? 0) - callMs) return;
-    const counted = this.#counted(redisMs - ROUNDING_MS, () => true);
+    const counted = this.#counted(redisMs - ROUNDING_MS, (one) => one.upstream === upstream);
     this.#expect('quota', counted >= common, () => {
       return `${permit} was refused, although only ${String(counted)} of ${String(common)} calls count`;
     });
@@ -117,7 +118,8 @@ export class CallBudget {
     else this.#counting.delete(permit);
     call.untilRedisMs = redisMs;
     const untilMs = atMs + call.retryAfterMs * (1 - 2 * this.#drift) - ROUNDING_MS;
-    if (call.retryAfterMs > 0 && untilMs > (this.#pause?.untilMs ?? 0)) this.#pause = { fromMs: atMs, untilMs };
+    if (call.retryAfterMs > 0 && untilMs > (this.#pause?.untilMs ?? 0))
+      this.#pause = { upstream: call.upstream, fromMs: atMs, untilMs };
   }
 
   arrived({ permit = '', process, atMs }: At<Arrived>): void {
@@ -133,10 +135,12 @@ export class CallBudget {
       return;
     }
     const { limit, windowMs } = this.#quota;
-    this.#arrivals.push({ atMs, begunAtMs: call.begunAtMs });
+    this.#arrivals.push({ atMs, call });
     if (this.#arrivals.length <= limit) return;
-    // Redis has lost data since it permitted the first of them.
-    const isExcused = this.#arrivals.some(({ begunAtMs }) => begunAtMs <= this.#lostAtMs);
+    // Redis has lost data since it permitted the first of them, or once its key of fingerprints: budgets have two names.
+    const isExcused = this.#arrivals.some(
+      (one) => one.call.begunAtMs <= this.#lostAtMs || one.call.upstream !== call.upstream,
+    );
     const oldest = this.#arrivals.shift();
     if (oldest === undefined || isExcused) return;
     this.#expect('quota', atMs - oldest.atMs > windowMs * (1 - 2 * this.#drift) - ROUNDING_MS, () => {
@@ -146,7 +150,13 @@ export class CallBudget {
 
   #keepsPause(permit: string, call: Call, atMs: number): void {
     const pause = this.#pause;
-    if (pause === undefined || call.begunAtMs < pause.fromMs || this.#lostAtMs >= pause.fromMs) return;
+    if (
+      pause === undefined ||
+      call.begunAtMs < pause.fromMs ||
+      call.upstream !== pause.upstream ||
+      this.#lostAtMs >= pause.fromMs
+    )
+      return;
     this.#expect('pause', atMs >= pause.untilMs, () => {
       return `call ${permit} arrived ${String(pause.untilMs - atMs)} ms before the end of a pause that Redis knew of since ${String(pause.fromMs)} ms`;
     });

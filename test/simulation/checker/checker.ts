@@ -1,6 +1,4 @@
-import { Absences } from './absences.js';
-import { CallBudget, type QuotaBounds } from './call-budget.js';
-import { Families } from './families.js';
+import type { QuotaBounds } from './call-budget.js';
 import {
   isAtOrBelow,
   type At,
@@ -10,10 +8,10 @@ import {
   type Observation,
   type Reserved,
 } from './observation.js';
-import { RefreshTokens } from './refresh-tokens.js';
 import { Revocations } from './revocations.js';
 import { TokenRegister } from './token-register.js';
-import type { Arrived, GivenBack, Told } from './upstream-observation.js';
+import { UpstreamCalls } from './upstream-calls.js';
+import type { GivenBack } from './upstream-observation.js';
 import { GUARANTEES, type Guarantee, type Violation } from './violation.js';
 
 /** What the guarantees are counted by. */
@@ -42,8 +40,6 @@ const ANCHORED_MS = 60_000;
 const UNNOTICED_JUMP_MS = 4_000;
 /** With more of its life left than this, no record is due for renewal by any setting that is used. */
 const FRESH = 0.55;
-/** From the script that ends a family until the source is cut off, where nothing is wrong. */
-const CUT_OFF_WITHIN_MS = 1_500;
 
 /**
  * Judges a history, one observation after the other and in constant time each: every slot is a register whose versions are
@@ -61,23 +57,14 @@ export class Checker {
   readonly #committed = new Map<string, string>();
   /** By client and slot: the newest that was handed out. */
   readonly #newest = new Map<string, At<HandedOut>>();
-  /** By call: the provider's name of the family that it spends from. */
-  readonly #families = new Map<string, string>();
-  readonly #absences = new Absences();
-  readonly #refreshTokens: RefreshTokens;
-  readonly #familyEnds: Families;
-  readonly #budget: CallBudget;
+  readonly #upstream: UpstreamCalls;
   #violation: Violation | undefined;
   #now: Observation | undefined;
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds;
     this.#tokens = new TokenRegister(bounds.idpCaches);
-    const expect = this.#expect.bind(this);
-    const withinMs = bounds.detectionMs + CUT_OFF_WITHIN_MS;
-    this.#refreshTokens = new RefreshTokens(this.#absences, expect);
-    this.#familyEnds = new Families(this.#absences, expect, { graceMs: bounds.graceMs, withinMs });
-    this.#budget = new CallBudget(this.#absences, expect, bounds.quota, bounds.drift);
+    this.#upstream = new UpstreamCalls(bounds, this.#expect.bind(this));
   }
 
   /** The first violation, if there was one. */
@@ -87,6 +74,7 @@ export class Checker {
 
   observe(observation: Observation): void {
     this.#now = observation;
+    this.#upstream.observe(observation);
     switch (observation.kind) {
       case 'reserved':
         this.#reserved(observation);
@@ -96,8 +84,6 @@ export class Checker {
         return;
       case 'call-ended':
         this.#callEnded(observation.call);
-        this.#refreshTokens.callEnded(observation);
-        this.#budget.callEnded(observation);
         return;
       case 'issued':
         this.#tokens.issued(observation);
@@ -115,10 +101,6 @@ export class Checker {
         this.#returned(observation);
         return;
       case 'data-set-replaced':
-        if (observation.how !== 'restart') {
-          this.#refreshTokens.dataLost(observation.atMs);
-          this.#budget.dataLost(observation.atMs);
-        }
         this.#expect('G7', observation.lostDurable.length === 0, () => {
           return `a revocation that was reported as durable was lost by a ${observation.how}`;
         });
@@ -132,44 +114,8 @@ export class Checker {
       case 'given-back':
         this.#givenBack(observation);
         return;
-      case 'permitted':
-        this.#budget.permitted(observation);
-        return;
-      case 'over-quota':
-        this.#budget.overQuota(observation);
-        return;
-      case 'settled':
-        this.#budget.settled(observation);
-        return;
-      case 'arrived':
-        this.#arrived(observation);
-        return;
-      case 'attributed':
-        this.#budget.attributed(observation);
-        return;
-      case 'intended':
-        this.#refreshTokens.intended(observation);
-        return;
-      case 'waited':
-        this.#refreshTokens.waited(observation);
-        return;
-      case 'telling':
-        this.#refreshTokens.telling(observation);
-        return;
-      case 'told':
-        this.#told(observation);
-        return;
-      case 'family-ended':
-        this.#familyEnds.ended(observation);
-        return;
-      case 'left':
-        this.#absences.left(observation.process);
-        return;
-      case 'returned':
-        this.#absences.returned(observation.process, observation.atMs);
-        return;
-      case 'seeded':
-        return;
+      default:
+      // The rest is of calls of identity providers.
     }
   }
 
@@ -210,20 +156,7 @@ export class Checker {
     this.#reservations.set(key, left);
   }
 
-  #arrived(now: At<Arrived>): void {
-    if (now.permit !== undefined && now.family !== undefined) this.#families.set(now.permit, now.family);
-    this.#refreshTokens.arrived(now);
-    this.#budget.arrived(now);
-  }
-
-  #told(now: At<Told>): void {
-    this.#refreshTokens.told(now);
-    const family = this.#families.get(now.permit);
-    if (now.outcome === 'exhausted' && family !== undefined) this.#familyEnds.found(family, now.process, now.atMs);
-  }
-
-  #committedRecord(now: At<Committed>): void {
-    this.#refreshTokens.committed(now);
+  #committedRecord(now: Committed): void {
     this.#expect('G2', now.generation > now.floor, () => {
       return `${now.slot}: generation ${String(now.generation)} was committed at or below the floor ${String(now.floor)}`;
     });
@@ -278,7 +211,7 @@ export class Checker {
     this.#lives(now);
     this.#goesOn(now);
     const issued = this.#tokens.issueOf(now.token);
-    if (issued !== undefined) this.#familyEnds.handedOut(now, issued);
+    if (issued !== undefined) this.#upstream.handedOut(now, issued);
     const order = this.#tokens.orderOf(now.token, now);
     const death = this.#revocations.deathOf(now.slot, order);
     if (death === undefined) {

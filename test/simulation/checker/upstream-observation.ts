@@ -31,6 +31,8 @@ export interface GivenBack extends Order {
 export interface Permitted {
   readonly kind: 'permitted';
   readonly permit: string;
+  /** The name of the budget: it changes with the key of fingerprints, which Redis may have lost. */
+  readonly upstream: string;
   readonly redisMs: number;
   readonly callMs: number;
   /** It takes the place of a token that died before its time: such calls have the reserve. */
@@ -41,6 +43,7 @@ export interface Permitted {
 export interface OverQuota {
   readonly kind: 'over-quota';
   readonly permit: string;
+  readonly upstream: string;
   readonly redisMs: number;
   readonly callMs: number;
   readonly common: number;

@@ -1,10 +1,12 @@
-import type { Aim, FaultKind } from './fault-kind.js';
+import type { ClientHost } from '../world/client-host.js';
+import type { World } from '../world/world.js';
+import type { FaultKind } from './fault-kind.js';
 
 /** So much of its life no token has left. */
 const NEARLY_WHOLE = 0.999;
 
 /** Asks for all slots, with more of their life than tokens have left. */
-function demand({ client, world }: Aim): void {
+function demand(client: ClientHost, world: World): void {
   if (client.process.state !== 'running') return;
   const minTtlMs = NEARLY_WHOLE * world.shape.tokenLifeMs;
   for (const { slot, handle } of client.handles) void client.ask(slot, handle, { minTtlMs });
@@ -37,10 +39,10 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     spoils: 'nothing',
     needs: ({ quota }) => quota !== undefined,
     leastMs: 6_000,
-    begin: (aim) => {
+    begin: ({ client, world, size }) => {
       const bursts = [0, 1, 2, 3, 4, 5].map((n) =>
-        aim.world.loop.after(n * (300 + 600 * aim.size), () => {
-          demand(aim);
+        world.loop.after(n * (300 + 600 * size), () => {
+          demand(client, world);
         }),
       );
       return () => {
@@ -54,14 +56,13 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     group: 'store',
     spoils: 'everything',
     needs: ({ quota }) => quota !== undefined,
-    leastMs: 8_000,
-    begin: (aim) => {
-      const { world, size } = aim;
+    leastMs: 9_000,
+    begin: ({ world, size }) => {
       const links = world.brokers.map(({ process }) => world.redis.linkOf(process));
-      for (const { lost } of links) lost.set('permit', 1 + Math.floor(3 * size));
-      const bursts = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
-        world.loop.after(n * 900, () => {
-          demand(aim);
+      for (const { lost } of links) lost.set('permit', 1 + Math.floor(1.5 * size));
+      const bursts = Array.from({ length: 16 }, (_, n) =>
+        world.loop.after(n * 500, () => {
+          for (const client of world.clients) demand(client, world);
         }),
       );
       return () => {

@@ -54,26 +54,36 @@ export class UpstreamObserver implements CallWatch {
     this.#tell(process, { kind: 'given-back', slot, recipe, epoch, generation });
   }
 
-  /** Whether sources could not be called since nobody had given them a refresh token that is good. */
+  /** Whether a source could not be called since nobody had given it a refresh token that is good. */
   lacksRefreshToken(source: string, sinceMs: number): boolean {
+    let lines = 0;
+    // Redis that was emptied has another key for fingerprints: then a source may have more than one line.
     for (const [key, { entry }] of this.#world.redis.redis.journals) {
-      if (!key.startsWith(`${source}/`) || entry === undefined || entry.exhausted) continue;
-      return (this.#seededAtMs.get(entry.family) ?? 0) >= sinceMs;
+      if (!key.startsWith(`${source}/`)) continue;
+      lines++;
+      if (entry === undefined || entry.exhausted || (this.#seededAtMs.get(entry.family) ?? 0) >= sinceMs) return true;
     }
-    return true;
+    return lines === 0;
   }
 
   budgetScripts(scripts: BudgetScripts, process: SimulatedProcess): BudgetScripts {
     return {
       permit: (script, request) => {
         const reply = scripts.permit(script, request);
-        const { call: permit, callMs, limits } = request;
+        const { call: permit, upstream, callMs, limits } = request;
         const redisMs = script.nowMs;
         if (reply.kind === 'go') {
           const isRefetch = this.#claims.get(permit)?.isRefetch ?? false;
-          this.#tell(process, { kind: 'permitted', permit, redisMs, callMs, isRefetch });
+          this.#tell(process, { kind: 'permitted', permit, upstream, redisMs, callMs, isRefetch });
         } else if (reply.why === 'limit')
-          this.#tell(process, { kind: 'over-quota', permit, redisMs, callMs, common: limits[0]?.common ?? 0 });
+          this.#tell(process, {
+            kind: 'over-quota',
+            permit,
+            upstream,
+            redisMs,
+            callMs,
+            common: limits[0]?.common ?? 0,
+          });
         return reply;
       },
       settle: (script, request) => {
