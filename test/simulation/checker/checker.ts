@@ -1,13 +1,6 @@
 import type { QuotaBounds } from './call-budget.js';
-import {
-  isAtOrBelow,
-  type At,
-  type Answered,
-  type Committed,
-  type HandedOut,
-  type Observation,
-  type Reserved,
-} from './observation.js';
+import type { At, Answered, Committed, HandedOut, Observation, Reserved } from './observation.js';
+import { isAtOrBelow } from './order.js';
 import { Revocations } from './revocations.js';
 import { TokenRegister } from './token-register.js';
 import { UpstreamCalls } from './upstream-calls.js';

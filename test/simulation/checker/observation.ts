@@ -1,14 +1,5 @@
+import type { Order } from './order.js';
 import type { Heard, SeenUpstream } from './upstream-observation.js';
-
-/** A position in the order of a slot's tokens. A greater epoch is greater whatever the generation. */
-export interface Order {
-  readonly epoch: number;
-  readonly generation: number;
-}
-
-export function isAtOrBelow(one: Order, other: Order): boolean {
-  return one.epoch < other.epoch || (one.epoch === other.epoch && one.generation <= other.generation);
-}
 
 /** A floor in one partition, for the slots that it covers. */
 export interface Floor {

@@ -1,4 +1,5 @@
-import { isAtOrBelow, type Floor, type FloorRaised, type Order } from './observation.js';
+import type { Floor, FloorRaised } from './observation.js';
+import { isAtOrBelow, type Order } from './order.js';
 
 /** Since when a token may not be answered with any more. */
 export interface Death {

@@ -1,4 +1,5 @@
-import type { Called, Issued, Order } from './observation.js';
+import type { Called, Issued } from './observation.js';
+import type { Order } from './order.js';
 
 /** The tokens that were ever issued: by which call, until when, and whether they were taken back. */
 export class TokenRegister {

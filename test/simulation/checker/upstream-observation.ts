@@ -1,4 +1,4 @@
-import type { Order } from './observation.js';
+import type { Order } from './order.js';
 
 /**
  * What an observer sees of calls of the identity provider, and of what brokers owe to it. `permit` names one call, and the claim

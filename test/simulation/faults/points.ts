@@ -1,5 +1,3 @@
-import type { Shape } from '../scenario.js';
-
 /** Where the world can be struck: what has just happened, or is about to. */
 const POINTS = [
   'redis:read:after',
@@ -53,6 +51,6 @@ const REFRESH_TOKEN_POINTS = [
 export type Point = (typeof POINTS)[number] | (typeof REFRESH_TOKEN_POINTS)[number];
 
 /** Where a world of this shape can be struck. */
-export function pointsOf({ refreshTokens }: Shape): readonly Point[] {
-  return refreshTokens === undefined ? POINTS : [...POINTS, ...REFRESH_TOKEN_POINTS];
+export function pointsOf(shape: { readonly refreshTokens: object | undefined }): readonly Point[] {
+  return shape.refreshTokens === undefined ? POINTS : [...POINTS, ...REFRESH_TOKEN_POINTS];
 }

@@ -8,11 +8,20 @@ import type {
   UpstreamBudgets,
 } from '@token-broker/broker/simulation';
 import type { Result } from '@token-broker/foundation';
-import type { SimulatedProcess } from '@token-broker/testing';
-import type { Order, Seen } from '../checker/observation.js';
+import type { EventLoop, SimulatedProcess } from '@token-broker/testing';
+import type { Seen } from '../checker/observation.js';
+import type { Order } from '../checker/order.js';
 import type { Heard } from '../checker/upstream-observation.js';
 import type { CallWatch, WatchedCall } from './identity-provider.js';
-import type { Surroundings } from './surroundings.js';
+import type { Point } from '../faults/points.js';
+import type { RedisServer } from './redis-server.js';
+
+/** What it looks at, and whom it tells where the world can be struck. */
+interface Watched {
+  readonly loop: EventLoop;
+  readonly redis: RedisServer;
+  pass(point: Point, process: SimulatedProcess | undefined): void;
+}
 
 /** A claim of a slot's next generation. */
 export interface Claim extends Order {
@@ -25,7 +34,7 @@ type Tell = (process: SimulatedProcess | undefined, seen: Seen) => void;
 
 /** Sees what brokers owe to an identity provider: claims, permits, refresh tokens, calls. It changes nothing. */
 export class UpstreamObserver implements CallWatch {
-  readonly #world: Surroundings;
+  readonly #world: Watched;
   readonly #tell: Tell;
   readonly #claims = new Map<string, Claim>();
   /** By process: the call that it was permitted last, which it makes before it does anything else. */
@@ -38,7 +47,7 @@ export class UpstreamObserver implements CallWatch {
   /** Families that were found to be over. */
   ends = 0;
 
-  constructor(world: Surroundings, tell: Tell) {
+  constructor(world: Watched, tell: Tell) {
     this.#world = world;
     this.#tell = tell;
   }
