@@ -27,6 +27,9 @@ async function valueOf(redis: Redis, key: Buffer): Promise<unknown> {
       return redis.callBuffer('LRANGE', key, '0', '-1');
     case 'stream':
       return redis.callBuffer('XRANGE', key, '-', '+');
+    case 'none':
+      // It has run out since its name was read.
+      return undefined;
     default:
       throw new Error(`a key of the type ${type} is not searched`);
   }
