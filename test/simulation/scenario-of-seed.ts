@@ -26,15 +26,21 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   );
   const points = pointsOf(shape);
   const chance = pick(random, [0.08, 0.15, 0.3]);
-  const chosen = kinds.filter(() => random.uniform() < chance);
+  const chosen = kinds.filter(({ isLikely }) => random.uniform() < (isLikely === true ? LIKELY : chance));
   const entries: Entry[] = [];
   const strikes = chosen.length === 0 ? 0 : 1 + random.integer(pick(random, [3, 8, 14]));
   for (let i = 0; i < strikes; i++) entries.push(entryOf(random, pick(random, chosen).name, points));
   const operations = KINDS.filter(({ group, needs }) => group === 'operation' && (needs?.(shape) ?? true));
-  for (let i = 1 + random.integer(6); i > 0; i--) entries.push(entryOf(random, pick(random, operations).name, points));
+  const everywhere = operations.filter(({ needs }) => needs === undefined);
+  for (let i = 1 + random.integer(6); i > 0; i--) entries.push(entryOf(random, pick(random, everywhere).name, points));
+  const here = operations.filter(({ needs }) => needs !== undefined);
+  for (let i = here.length === 0 ? 0 : 1 + random.integer(3); i > 0; i--)
+    entries.push(entryOf(random, pick(random, here).name, points));
   return { seed, shape, entries, troubleUntilMs: TROUBLE_MS };
 }
 
+/** How often a fault is drawn in the few worlds that can have it. */
+const LIKELY = 0.5;
 /** A few worlds have refresh tokens, and a few a quota: all others keep the rest of the protocol at work. */
 const REFRESHED = 0.25;
 const LIMITED = 0.2;

@@ -27,6 +27,8 @@ export interface FaultKind {
   readonly spoils: Spoils;
   /** Whether it can happen in a world of this shape. Default: in all. */
   readonly needs?: (shape: Shape) => boolean;
+  /** Few worlds can have it: there it is drawn more often. */
+  readonly isLikely?: boolean;
   /** It lasts so long at least. */
   readonly leastMs?: number;
   /** It lasts no longer than this. */

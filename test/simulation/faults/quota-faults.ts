@@ -54,6 +54,7 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     // Replies to permits are lost, and they are asked for again, while much is wanted.
     name: 'permits-in-doubt',
     group: 'store',
+    isLikely: true,
     spoils: 'everything',
     needs: ({ quota }) => quota !== undefined,
     leastMs: 9_000,

@@ -2,6 +2,8 @@ import type { Shape } from '../scenario.js';
 import { refreshedSources } from '../world/configuration.js';
 import type { Aim, FaultKind } from './fault-kind.js';
 
+/** Commands whose reply is lost, one of which is drawn. */
+const LOST = ['journalSpend', 'journalSucceed', 'journalRelease', 'journalExhaust', 'journalSeed'] as const;
 /** So much of its life no token has left. */
 const NEARLY_WHOLE = 0.999;
 
@@ -21,6 +23,7 @@ export const REFRESH_TOKEN_FAULTS: readonly FaultKind[] = [
     // Redis is away when the provider has answered, and comes back when the time of the call is over.
     name: 'redis-away-when-the-successor-comes',
     group: 'store',
+    isLikely: true,
     spoils: 'everything',
     needs: hasRefreshTokens,
     leastMs: 12_000,
@@ -43,9 +46,25 @@ export const REFRESH_TOKEN_FAULTS: readonly FaultKind[] = [
     },
   },
   {
+    name: 'journal-reply-lost',
+    group: 'store',
+    spoils: 'everything',
+    needs: hasRefreshTokens,
+    isLikely: true,
+    begin: ({ world, broker, target, size }) => {
+      const { lost } = world.redis.linkOf(broker.process);
+      const command = LOST[target % LOST.length] ?? 'journalSucceed';
+      lost.set(command, 1 + Math.floor(3 * size ** 2));
+      return () => {
+        lost.delete(command);
+      };
+    },
+  },
+  {
     // A replica that has not heard of the successor is promoted: the token that was spent is the current one again.
     name: 'successor-lost-by-a-failover',
     group: 'store',
+    isLikely: true,
     spoils: 'everything',
     leastMs: 3_000,
     needs: (shape) => hasRefreshTokens(shape) && shape.isReplicated,

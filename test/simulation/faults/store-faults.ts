@@ -1,10 +1,7 @@
 import type { Aim, FaultKind } from './fault-kind.js';
 
 /** Commands whose reply is lost, one of which is drawn. */
-const LOST = [
-  ...['commit', 'reserve', 'revoke', 'confirm', 'lease', 'fail', 'reject', 'read', '*', 'permit', 'settle'],
-  ...['journalSpend', 'journalSucceed', 'journalRelease', 'journalExhaust', 'journalSeed'],
-] as const;
+const LOST = ['commit', 'reserve', 'revoke', 'confirm', 'lease', 'fail', 'reject', 'read', '*'] as const;
 
 function linkOf({ world, broker }: Aim): ReturnType<Aim['world']['redis']['linkOf']> {
   return world.redis.linkOf(broker.process);

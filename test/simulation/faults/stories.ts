@@ -91,4 +91,21 @@ export const STORIES: readonly FaultKind[] = [
       };
     },
   },
+  {
+    // Redis takes no writes, and a revocation is ordered.
+    name: 'revocation-that-redis-refuses',
+    group: 'store',
+    spoils: 'everything',
+    leastMs: 3_000,
+    begin: ({ world, size }) => {
+      world.redis.readOnly = true;
+      const ordered = world.loop.after(500 * size, () => {
+        void world.operator.revoke({ all: true }, false);
+      });
+      return () => {
+        ordered.cancel();
+        world.redis.readOnly = false;
+      };
+    },
+  },
 ];

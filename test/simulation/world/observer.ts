@@ -8,7 +8,7 @@ import type { Token } from '@token-broker/client';
 import type { SimulatedProcess } from '@token-broker/testing';
 import type { Checker } from '../checker/checker.js';
 import type { Floor, Seen } from '../checker/observation.js';
-import type { WorldSlot } from './configuration.js';
+import { refreshedSources, type WorldSlot } from './configuration.js';
 import type { Surroundings, Watch } from './surroundings.js';
 import { UpstreamObserver } from './upstream-observer.js';
 
@@ -38,6 +38,7 @@ export class Observer implements Watch {
   /** By partition and target: when a floor was last confirmed. */
   readonly #confirmedAtMs = new Map<string, number>();
   #replacedAtMs = Number.NEGATIVE_INFINITY;
+  #revokedAtMs = Number.NEGATIVE_INFINITY;
   /** Generations that were reported as refused and went. */
   rejections = 0;
 
@@ -124,6 +125,7 @@ export class Observer implements Watch {
       },
       revoke: (script, target, index, id, policy) => {
         const reply = scripts.revoke(script, target, index, id, policy);
+        this.#revokedAtMs = this.#world.loop.nowMs;
         const order = this.#orders.get(id) ?? { target, floors: new Map<number, number>(), durable: false };
         this.#orders.set(id, order);
         order.floors.set(index, reply.floor);
@@ -198,6 +200,9 @@ export class Observer implements Watch {
       this.#world.reauthorise(source);
       if (this.upstream.lacksRefreshToken(source, askedAtMs - TOLD_WITHIN_MS)) return;
     }
+    // Its slots spend one refresh token after the other; what is revoked in the air is fetched once more, behind the others.
+    const isQueued = shape.audiences > 1 && refreshedSources(shape).includes(source);
+    if (code === 'DEADLINE' && isQueued && this.#revokedAtMs >= askedAtMs - shape.requestTimeoutMs) return;
     // Whether there was no room is judged where Redis said so.
     if (code === 'QUOTA_EXHAUSTED' && shape.quota !== undefined) return;
     this.#world.refusals.push({ askedAtMs, code });
