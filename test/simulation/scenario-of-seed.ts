@@ -34,7 +34,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const everywhere = operations.filter(({ needs }) => needs === undefined);
   for (let i = 1 + random.integer(6); i > 0; i--) entries.push(entryOf(random, pick(random, everywhere).name, points));
   const here = operations.filter(({ needs }) => needs !== undefined);
-  for (let i = here.length === 0 ? 0 : 1 + random.integer(3); i > 0; i--)
+  for (let i = here.length === 0 ? 0 : 1 + random.integer(2); i > 0; i--)
     entries.push(entryOf(random, pick(random, here).name, points));
   return { seed, shape, entries, troubleUntilMs: TROUBLE_MS };
 }

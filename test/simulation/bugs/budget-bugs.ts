@@ -6,7 +6,7 @@ import { patched } from './patched.js';
 export const BUDGET_BUGS: readonly Bug[] = [
   {
     name: 'calls-count-from-the-permit-alone',
-    breaks: ['quota'],
+    breaks: ['quota', 'classes'],
     what: 'A call counts from its permit on, however late it reaches the provider.',
     budgetScripts: (scripts) => ({
       permit: (script, request) => {

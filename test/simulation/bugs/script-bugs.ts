@@ -30,7 +30,7 @@ export const SCRIPT_BUGS: readonly Bug[] = [
   },
   {
     name: 'commit-ignores-the-generation',
-    breaks: ['G1', 'G2', 'G3'],
+    breaks: ['G1', 'G2', 'G3', 'convergence'],
     what: 'A commit overwrites a record of a greater generation.',
     scripts: (scripts) => ({
       ...scripts,
@@ -49,7 +49,7 @@ export const SCRIPT_BUGS: readonly Bug[] = [
   },
   {
     name: 'floor-is-the-record',
-    breaks: ['G2', 'G7', 'availability', 'convergence'],
+    breaks: ['G1', 'G2', 'G7', 'availability', 'convergence'],
     what: 'A revocation raises the floor to the record that it finds, not above every claim that was made.',
     scripts: (scripts) => ({
       ...scripts,

@@ -139,7 +139,7 @@ export const STORE_BUGS: readonly Bug[] = [
   },
   {
     name: 'promotion-keeps-the-epoch',
-    breaks: ['G2', 'G3', 'G7', 'availability', 'convergence'],
+    breaks: ['G1', 'G2', 'G3', 'G7', 'availability', 'convergence'],
     what: 'A replica that lost writes goes on in the epoch of its master.',
     patch: () =>
       patched(FakeRedis.prototype, (before) => ({

@@ -40,7 +40,7 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     needs: ({ quota }) => quota !== undefined,
     leastMs: 6_000,
     begin: ({ client, world, size }) => {
-      const bursts = [0, 1, 2, 3, 4, 5].map((n) =>
+      const bursts = [0, 1, 2, 3].map((n) =>
         world.loop.after(n * (300 + 600 * size), () => {
           demand(client, world);
         }),
@@ -61,8 +61,8 @@ export const QUOTA_FAULTS: readonly FaultKind[] = [
     begin: ({ world, size }) => {
       const links = world.brokers.map(({ process }) => world.redis.linkOf(process));
       for (const { lost } of links) lost.set('permit', 1 + Math.floor(1.5 * size));
-      const bursts = Array.from({ length: 16 }, (_, n) =>
-        world.loop.after(n * 500, () => {
+      const bursts = Array.from({ length: 12 }, (_, n) =>
+        world.loop.after(n * 600, () => {
           for (const client of world.clients) demand(client, world);
         }),
       );

@@ -8,7 +8,7 @@ import type { Token } from '@token-broker/client';
 import type { SimulatedProcess } from '@token-broker/testing';
 import type { Checker } from '../checker/checker.js';
 import type { Floor, Seen } from '../checker/observation.js';
-import { refreshedSources, type WorldSlot } from './configuration.js';
+import { COMMAND_TIMEOUT_MS, refreshedSources, type WorldSlot } from './configuration.js';
 import type { Surroundings, Watch } from './surroundings.js';
 import { UpstreamObserver } from './upstream-observer.js';
 
@@ -203,7 +203,7 @@ export class Observer implements Watch {
     // Its slots spend one refresh token after the other; what is revoked in the air is fetched once more, behind the others.
     const isQueued = shape.audiences > 1 && refreshedSources(shape).includes(source);
     if (code === 'DEADLINE' && isQueued && this.#revokedAtMs >= askedAtMs - shape.requestTimeoutMs) return;
-    // Whether there was no room is judged where Redis said so.
+    // Judged where Redis said that there was no room.
     if (code === 'QUOTA_EXHAUSTED' && shape.quota !== undefined) return;
     this.#world.refusals.push({ askedAtMs, code });
     const wellSinceMs = Math.max(
@@ -233,7 +233,14 @@ export class Observer implements Watch {
   #revocationReturned(process: SimulatedProcess, reply: Record<string, unknown>): void {
     const { id, complete, durable, broadcast } = reply;
     const order = typeof id === 'string' ? this.#orders.get(id) : undefined;
-    if (typeof id !== 'string' || order === undefined) return;
+    if (typeof id !== 'string') return;
+    if (order === undefined) {
+      const what = 'a revocation was reported as complete, and Redis has never heard of it';
+      // What was emptied has forgotten it.
+      if (complete === true && this.#replacedAtMs === Number.NEGATIVE_INFINITY)
+        this.#checker.report('G7', what, this.#world.loop.nowMs);
+      return;
+    }
     const { target, floors } = order;
     order.durable = durable === true && complete === true;
     this.#tell(process, {
@@ -285,8 +292,9 @@ export class Observer implements Watch {
     return clock.jumpedAtMs !== undefined && this.#world.loop.nowMs - clock.jumpedAtMs < this.#world.shape.tokenLifeMs;
   }
 
+  /** As a broker sees it that has read it over a slow link. */
   #leftOfLife(expiresAtMs: number, nowMs: number): number {
-    return (expiresAtMs - nowMs) / this.#world.shape.tokenLifeMs;
+    return (expiresAtMs - nowMs - COMMAND_TIMEOUT_MS) / this.#world.shape.tokenLifeMs;
   }
 
   #tell(process: SimulatedProcess | undefined, seen: Seen): void {
