@@ -17,7 +17,7 @@ import { isRefusal, isReply, leaks, startCanaries, type Canaries } from './canar
 const SOURCE = 'payments-api';
 /** A caller that gives tokens as names: of sources, scopes, fields. */
 const NAMER = 'namer';
-/** One for each reply that echoes, so that nobody waits for the pause after another's refusal. */
+/** A source and client for each reply that echoes, so that nobody waits for the pause after another's refusal. */
 const REFUSED = Array.from({ length: 6 }, (_, index) => `refused-${String(index)}`);
 const get = subjects.get('ops', SOURCE);
 
@@ -44,8 +44,8 @@ beforeAll(async () => {
       redis: { ...(settings['redis'] as Settings), commandTimeout: '300ms' },
       sources: {
         [SOURCE]: sourceSettings(idp, { timeout: '500ms' }),
-        ...Object.fromEntries(REFUSED.map((name) => [name, sourceSettings(idp)])),
-        hanging: sourceSettings(idp, { timeout: '300ms' }),
+        ...Object.fromEntries(REFUSED.map((name) => [name, sourceSettings(idp, { clientId: name })])),
+        hanging: sourceSettings(idp, { clientId: 'hanging', timeout: '300ms' }),
         storeless: sourceSettings(idp, { timeout: '500ms' }),
       },
       callers: { ops: { sources: ['*'], admin: true }, [NAMER]: { sources: ['*'], admin: true } },
@@ -75,7 +75,8 @@ const FAULTS: readonly (readonly [string, () => Promise<void>])[] = [
     'the provider echoes what it was sent and what it gave',
     async () => {
       const token = await aToken();
-      const said = `${CLIENT_SECRET} ${token} ${Buffer.from(`payments:${CLIENT_SECRET}`).toString('base64')}`;
+      const basicOf = (clientId: string): string => Buffer.from(`${clientId}:${CLIENT_SECRET}`).toString('base64');
+      const said = `${CLIENT_SECRET} ${token} ${REFUSED.map(basicOf).join(' ')}`;
       const replies = [
         [400, JSON.stringify({ error: token, error_description: said })],
         [401, JSON.stringify({ error: 'invalid_client', error_description: said, error_uri: said })],
@@ -84,11 +85,13 @@ const FAULTS: readonly (readonly [string, () => Promise<void>])[] = [
         [200, JSON.stringify({ access_token: `${token}\n`, token_type: said, expires_in: said, scope: said })],
         [200, JSON.stringify({ access_token: token, token_type: CLIENT_SECRET })],
       ] as const;
+      const before = stack.idpCalls();
       for (const [index, [status, body]] of replies.entries()) {
         stack.idp.failNext(1, { status, headers: { 'x-said': said }, body });
         const refusal = ops.refusal(subjects.get('ops', REFUSED[index] ?? ''));
         await seen.outcome(`refused with ${String(status)}`, refusal);
       }
+      expect(stack.idpCalls(), 'calls that were answered with an echo').toBe(before + replies.length);
       stack.idp.setHanging(true);
       await seen.outcome('hanging', ops.ask(subjects.get('ops', 'hanging')));
       stack.idp.setHanging(false);
