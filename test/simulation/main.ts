@@ -44,7 +44,7 @@ const program = new Command('simulate')
   .addOption(new Option('--workers <n>', 'processes').default(availableParallelism()).argParser(wholeNumber))
   .option('--json', 'the summary as one line of JSON')
   .action(async (options: Options) => {
-    const crew = new Crew(options.workers);
+    const crew = await Crew.gather(options.workers);
     process.exitCode = options.bug === undefined ? await simulate(crew, options) : await huntFor(crew, options);
     crew.close();
   });

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { bundle } from './bundle.js';
 import type { Chunk, Told } from './messages.js';
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
@@ -11,10 +12,13 @@ export class Crew {
   #waiting: ((worker: ChildProcess) => void)[] = [];
   #closing = false;
 
-  constructor(size: number) {
-    // They are started as this process was: with the same loader, and the same way of finding packages.
+  static async gather(size: number): Promise<Crew> {
+    return new Crew(size, await bundle(WORKER));
+  }
+
+  private constructor(size: number, program: string) {
     this.#workers = Array.from({ length: size }, () =>
-      fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+      fork(program, { execArgv: ['--enable-source-maps'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     );
     this.#idle = [...this.#workers];
     for (const worker of this.#workers)

@@ -28,6 +28,8 @@ export interface Snapshot {
 /** The running configuration. Whoever awaits must read it again afterwards. */
 export class Sources {
   readonly #partitions: number;
+  /** Most requests ask for nothing but a source's name. */
+  readonly #plain = new WeakMap<Source, SlotAddress>();
   #current: Snapshot = { sources: new Map(), callers: new Map(), fingerprint: '', policy: 0 };
 
   constructor(partitions: number) {
@@ -69,18 +71,17 @@ export class Sources {
   }
 
   address(source: Source, parameters: TokenParameters): SlotAddress {
-    const { name, provider } = source.configuration;
-    const slot = slotOf(name, parameters);
-    return this.addressOfSlot(source, slot, name, provider);
+    const isPlain = Object.values(parameters).every((parameter) => parameter === undefined);
+    const known = isPlain ? this.#plain.get(source) : undefined;
+    if (known !== undefined) return known;
+    const address = this.addressOfSlot(source, slotOf(source.configuration.name, parameters));
+    if (isPlain) this.#plain.set(source, address);
+    return address;
   }
 
   /** The address of a slot that is known by its name alone. */
-  addressOfSlot(
-    source: Source,
-    slot: string,
-    name = source.configuration.name,
-    provider: string = source.configuration.provider,
-  ): SlotAddress {
+  addressOfSlot(source: Source, slot: string): SlotAddress {
+    const { name, provider } = source.configuration;
     return { slot, partition: partitionOf(slot, this.#partitions), source: name, provider, recipe: source.recipe };
   }
 }
