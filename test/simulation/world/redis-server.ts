@@ -122,6 +122,7 @@ export class RedisServer {
     return {
       spend: (...args) => limit('journalSpend', inner.spend(...args)),
       succeed: (...args) => limit('journalSucceed', inner.succeed(...args)),
+      keep: (...args) => limit('journalKeep', inner.keep(...args)),
       release: (...args) => limit('journalRelease', inner.release(...args)),
       exhaust: (...args) => limit('journalExhaust', inner.exhaust(...args)),
       seed: (...args) => limit('journalSeed', inner.seed(...args)),

@@ -134,6 +134,11 @@ export class UpstreamObserver implements CallWatch {
         this.#told(process, attempt, kind === 'ok' ? 'succeeded' : 'replaced', script.journal.entry);
         return kind;
       },
+      keep: (script, attempt, spent, sealed) => {
+        const kind = scripts.keep(script, attempt, spent, sealed);
+        this.#told(process, attempt, kind === 'ok' ? 'released' : 'replaced', script.journal.entry);
+        return kind;
+      },
       release: (script, attempt) => {
         scripts.release(script, attempt);
         this.#told(process, attempt, 'released', script.journal.entry);
@@ -169,6 +174,10 @@ export class UpstreamObserver implements CallWatch {
       succeed: (address, attempt, spent, successor) => {
         telling(attempt);
         return journal.succeed(address, attempt, spent, successor);
+      },
+      keep: (address, attempt, spent, sealed) => {
+        telling(attempt);
+        return journal.keep(address, attempt, spent, sealed);
       },
       exhaust: (address, attempt, spent) => {
         telling(attempt);

@@ -99,7 +99,7 @@ describe('refresh tokens', () => {
     await spent('a1');
     await ended(one.tokens.release(source, 'a1'));
     const { token, spent: of } = await spent('a2', two);
-    expect(await ended(two.tokens.succeed(source, 'a2', of, token))).toBe('ok');
+    expect(await ended(two.tokens.keep(source, 'a2', of, token))).toBe('ok');
     expect(await tokenOf('a3')).toBe('t0');
   });
 
@@ -263,7 +263,7 @@ describe('refresh tokens', () => {
       await seed('t0');
       one.keyring.replace([NEW, OLD]);
       const { token, spent: of } = await spent('a1');
-      await ended(one.tokens.succeed(source, 'a1', of, token));
+      await ended(one.tokens.keep(source, 'a1', of, token));
       expect(await tokenOf('a2', replica(NEW))).toBe('t0');
     });
 

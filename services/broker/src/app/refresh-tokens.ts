@@ -43,8 +43,8 @@ export type Spend =
 
 /**
  * Refresh tokens that are spent once across all replicas. Whoever was given one by {@link spend} tells its outcome by
- * exactly one of {@link succeed}, {@link release} and {@link exhaust}, with the same attempt. An attempt is one call of the
- * provider. Rejections are `StoreError`s; no token is in any of them.
+ * exactly one of {@link succeed}, {@link keep}, {@link release} and {@link exhaust}, with the same attempt. An attempt is one
+ * call of the provider. Rejections are `StoreError`s; no token is in any of them.
  */
 export class RefreshTokens {
   readonly #ports: RefreshTokensPorts;
@@ -82,8 +82,8 @@ export class RefreshTokens {
   }
 
   /**
-   * The provider has spent it. `successor` is what it gave instead, or the spent token again, where it stays good. Without
-   * an answer of Redis this rejects, and goes on in the background: a successor that is lost is a family that is lost.
+   * The provider has spent it, and gave `successor` instead. Without an answer of Redis this rejects, and goes on in the
+   * background: a successor that is lost is a family that is lost.
    * `replaced`: another family, or a later token, is there by now, or the family is over; the successor is of no use.
    */
   async succeed(
@@ -115,6 +115,17 @@ export class RefreshTokens {
       log.error('refresh token: a successor is not in the journal yet; trying on', { ...fields, reason });
       throw error;
     }
+  }
+
+  /**
+   * The provider has answered, and gave no successor: the token stays good. `replaced`: another family is there by now, or
+   * this one is over.
+   */
+  keep(source: RefreshTokenSource, attempt: string, spent: Spent, token: Redacted): Promise<'ok' | 'replaced'> {
+    const { clock, journal } = this.#ports;
+    const address = addressOf(source);
+    const sealed = this.#codec.seal(address, spent, token);
+    return sendUntilAnswered(clock, () => journal.keep(address, attempt, spent, sealed));
   }
 
   /** The provider was not called, or nobody knows what it did: the token stays. Best effort: an intent runs out. */

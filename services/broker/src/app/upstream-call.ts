@@ -104,9 +104,12 @@ async function conclude(
   end: Result<IssuedToken, ProviderFailure>,
 ): Promise<UpstreamCall> {
   const { refreshTokens, log } = ports;
-  const successor = end.ok ? (end.value.refreshToken ?? token) : end.error.refreshToken;
-  if (successor !== undefined) {
-    const outcome = await refreshTokens.succeed(source, call, spent, successor);
+  const successor = end.ok ? end.value.refreshToken : end.error.refreshToken;
+  if (end.ok || successor !== undefined) {
+    const outcome =
+      successor === undefined
+        ? await refreshTokens.keep(source, call, spent, token)
+        : await refreshTokens.succeed(source, call, spent, successor);
     return outcome === 'replaced' ? { kind: 'again' } : callOf({ kind: 'fetched', end });
   }
   if (!end.ok && end.error.refused === 'refresh-token') {

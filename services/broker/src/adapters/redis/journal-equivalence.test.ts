@@ -164,7 +164,20 @@ class Story {
       { ...known, family: '?' },
     ]);
     const command = this.#pick([
-      ...['spend', 'spend', 'spend', 'spend', 'spend', 'spend', 'succeed', 'succeed', 'succeed', 'release', 'exhaust'],
+      ...[
+        'spend',
+        'spend',
+        'spend',
+        'spend',
+        'spend',
+        'spend',
+        'succeed',
+        'succeed',
+        'succeed',
+        'keep',
+        'release',
+        'exhaust',
+      ],
       ...['seed', 'pass', 'pass', 'state', this.#pick(['state', 'state', 'state', 'lose'])],
     ]);
     const say = (...words: (string | number | boolean)[]): void => void this.lines.push([command, ...words].join(' '));
@@ -187,6 +200,15 @@ class Story {
         const successor = bytes(`t${String(this.#step)}`);
         const send = async (): Promise<string> => (await journal.succeed(line, attempt, spent, successor)).kind;
         say(attempt, JSON.stringify(spent), await this.#maybeTwice(line, send));
+        break;
+      }
+      case 'keep': {
+        const sealed = bytes(`k${String(this.#step)}`);
+        say(
+          attempt,
+          JSON.stringify(spent),
+          await this.#maybeTwice(line, () => journal.keep(line, attempt, spent, sealed)),
+        );
         break;
       }
       case 'release': {

@@ -92,6 +92,9 @@ async function succeed(attempt: string, spent: typeof first, successor: string):
   return (await journal.succeed(line, attempt, spent, bytes(successor))).kind;
 }
 
+const keep = (attempt: string, spent: typeof first, sealed: string): Promise<string> =>
+  journal.keep(line, attempt, spent, bytes(sealed));
+
 describe.each([
   ['Redis', realBed],
   ['the fake', fakeBed],
@@ -174,6 +177,22 @@ describe.each([
       expect(await spend('a2')).toBe('busy');
       await journal.release(line, 'a1');
       expect(await spend('a2')).toBe('f1:0 t0');
+    });
+
+    it('stays at its place, sealed anew, when the provider gave no successor: one that another use brought still counts', async () => {
+      await spend('a1');
+      expect(await keep('a2', first, 'of another')).toBe('ok');
+      expect(await spend('a2')).toBe('busy');
+      expect(await keep('a1', first, 't0 anew')).toBe('ok');
+      expect(await keep('a1', first, 't0 anew')).toBe('ok');
+      expect(await spend('a2')).toBe('f1:0 t0 anew');
+      expect(await succeed('lost', first, 't1')).toBe('ok');
+      expect(await keep('a2', first, 't0 late')).toBe('ok');
+      expect(await spend('a3')).toBe('f1:1 t1');
+      const other = { ...first, family: 'f0' };
+      expect(await keep('a3', other, 'of another family')).toBe('replaced');
+      expect(await journal.exhaust(line, 'a3', { ...first, sequence: 1 })).toBe('exhausted');
+      expect(await keep('a3', first, 't0 late')).toBe('replaced');
     });
 
     it('is over when its current token is refused, and a successor that comes later changes nothing', async () => {

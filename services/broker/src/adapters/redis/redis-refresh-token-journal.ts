@@ -62,6 +62,18 @@ export class RedisRefreshTokenJournal implements RefreshTokenJournal {
     return { kind: tag, replicas: await confirmedReplicas(this.#options.client, this.#options) };
   }
 
+  async keep(
+    address: JournalAddress,
+    attempt: string,
+    { family, sequence }: Pick<JournalEntry, 'family' | 'sequence'>,
+    sealed: Uint8Array,
+  ): Promise<'ok' | 'replaced'> {
+    const [kind] = await this.#run('journalKeep', address, [attempt, family, sequence, sealed]);
+    const tag = textOf(kind);
+    if (tag !== 'ok' && tag !== 'replaced') throw unexpected('journalKeep', tag);
+    return tag;
+  }
+
   async release(address: JournalAddress, attempt: string): Promise<void> {
     await this.#run('journalRelease', address, [attempt]);
   }

@@ -21,6 +21,7 @@ const SCRIPTS = {
   presence: { files: ['presence'], keys: 1 },
   journalSpend: { files: ['journal', 'journal-spend'], keys: 2 },
   journalSucceed: { files: ['journal', 'journal-succeed'], keys: 2 },
+  journalKeep: { files: ['journal', 'journal-keep'], keys: 2 },
   journalRelease: { files: ['journal', 'journal-release'], keys: 2 },
   journalExhaust: { files: ['journal', 'journal-exhaust'], keys: 2 },
   journalSeed: { files: ['journal', 'journal-seed'], keys: 2 },

@@ -58,6 +58,14 @@ function succeed(script: JournalScript, attempt: string, spent: Spent, successor
   return 'ok';
 }
 
+function keep(script: JournalScript, attempt: string, spent: Spent, sealed: Uint8Array): 'ok' | 'replaced' {
+  clearIntentOf(script, attempt, nameOf(spent));
+  const { entry } = script.journal;
+  if (entry?.family !== spent.family || entry.exhausted) return 'replaced';
+  if (entry.sequence === spent.sequence) script.journal = { ...script.journal, entry: { ...entry, sealed } };
+  return 'ok';
+}
+
 function release(script: JournalScript, attempt: string): void {
   clearIntentOf(script, attempt);
 }
@@ -118,13 +126,14 @@ function nameOf({ family, sequence }: Spent): string {
 export interface JournalScripts {
   readonly spend: typeof spend;
   readonly succeed: typeof succeed;
+  readonly keep: typeof keep;
   readonly release: typeof release;
   readonly exhaust: typeof exhaust;
   readonly seed: typeof seed;
   readonly state: typeof state;
 }
 
-export const JOURNAL_SCRIPTS: JournalScripts = { spend, succeed, release, exhaust, seed, state };
+export const JOURNAL_SCRIPTS: JournalScripts = { spend, succeed, keep, release, exhaust, seed, state };
 
 /** The journal as one broker reaches it, on a {@link FakeRedis}. Commands are named `journalSpend` and so on. */
 export class FakeRefreshTokenJournal implements RefreshTokenJournal {
@@ -151,6 +160,10 @@ export class FakeRefreshTokenJournal implements RefreshTokenJournal {
       const kind = this.#scripts.succeed(script, attempt, spent, successor);
       return { kind, replicas: kind === 'ok' ? this.#redis.replicas : 0 };
     });
+  }
+
+  keep(address: JournalAddress, attempt: string, spent: Spent, sealed: Uint8Array): Promise<'ok' | 'replaced'> {
+    return this.#run('journalKeep', address, (script) => this.#scripts.keep(script, attempt, spent, sealed));
   }
 
   release(address: JournalAddress, attempt: string): Promise<void> {

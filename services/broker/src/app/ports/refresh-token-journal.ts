@@ -49,9 +49,9 @@ export interface RefreshTokenJournal {
   /** `callMs`: how long the provider may take at most. */
   spend(address: JournalAddress, attempt: string, callMs: number): Promise<SpendReply>;
   /**
-   * Ends the intent with the successor, which may be the spent token again, sealed as `sequence + 1`. `replaced`: another
-   * family, or a later sequence, is there; nothing was written. Also right after the intent's time is over, as long as
-   * nobody else has told an outcome. Resolves to the replicas of Redis that confirmed the write.
+   * Ends the intent with the successor, sealed as `sequence + 1`. `replaced`: another family, or a later sequence, is there;
+   * nothing was written. Also right after the intent's time is over, as long as nobody else has told an outcome. Resolves to
+   * the replicas of Redis that confirmed the write.
    */
   succeed(
     address: JournalAddress,
@@ -59,6 +59,16 @@ export interface RefreshTokenJournal {
     spent: Pick<JournalEntry, 'family' | 'sequence'>,
     successor: Uint8Array,
   ): Promise<{ readonly kind: 'ok' | 'replaced'; readonly replicas: number }>;
+  /**
+   * Ends the intent: the provider gave no successor, and the token stays, sealed anew, at its place. So a successor of it
+   * that another use has brought still counts. `replaced`: another family is there, or this one is over.
+   */
+  keep(
+    address: JournalAddress,
+    attempt: string,
+    spent: Pick<JournalEntry, 'family' | 'sequence'>,
+    sealed: Uint8Array,
+  ): Promise<'ok' | 'replaced'>;
   /** Ends the intent: the token stays. For a call that failed, or was not made. */
   release(address: JournalAddress, attempt: string): Promise<void>;
   /**
