@@ -112,7 +112,7 @@ async function conclude(
         : await refreshTokens.succeed(source, call, spent, successor);
     return outcome === 'replaced' ? { kind: 'again' } : callOf({ kind: 'fetched', end });
   }
-  if (!end.ok && end.error.refused === 'refresh-token') {
+  if (end.error.refused === 'refresh-token') {
     if ((await refreshTokens.exhaust(source, call, spent)) === 'moved') return { kind: 'again' };
     log.audit('refresh token: refused by the identity provider; its family is over', {
       source: source.configuration.name,
