@@ -149,7 +149,29 @@ it('fails the request, and nothing else, when the identity provider cannot be as
   read = () => err({ code: 'IDP_UNAVAILABLE', message: 'away', detail: '', retryAfterMs: 100 });
   expect(await subjects.check(route('web-1'))).toEqual({ code: 'IDP_UNAVAILABLE', message: 'away', retryAfterMs: 100 });
   read = () => ok({ owners: ['orders-web'] });
+  await clock.advance(100);
   expect(await subjects.check(route('web-1'))).toBeUndefined();
+});
+
+it.each([
+  ['a second', undefined, 1_000],
+  ['as long as the identity provider says', 300, 300],
+  ['five seconds at most, whatever that says', 3_600_000, 5_000],
+])('asks an identity provider that failed again after %s', async (_, retryAfterMs, pauseMs) => {
+  const said = {
+    code: 'IDP_UNAVAILABLE' as const,
+    message: 'away',
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  };
+  read = () => err({ ...said, detail: '' });
+  for (const passedMs of [0, 0, pauseMs - 1]) {
+    await clock.advance(passedMs);
+    expect(await subjects.check(route('web-1'))).toEqual(said);
+  }
+  expect(reads).toHaveLength(1);
+  await clock.advance(1);
+  await subjects.check(route('web-1'));
+  expect(reads).toHaveLength(2);
 });
 
 it('asks once for callers that come at the same moment', async () => {

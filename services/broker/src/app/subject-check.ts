@@ -11,6 +11,8 @@ import type { Source, Sources } from './sources.js';
 const TRUSTED_MS = 60_000;
 /** So long one that was refused is refused without a look: a caller that insists costs the identity provider nothing. */
 const REFUSED_MS = 5_000;
+/** So long an identity provider that could not say is not asked again about the same token, unless it names another time. */
+const FAILED_MS = 1_000;
 const VERDICTS_KEPT = { maxEntries: 50_000, maxBytes: 50_000 };
 
 interface Verdict {
@@ -69,7 +71,10 @@ export class SubjectCheck {
     if (!read.ok) {
       const { code, message, detail, retryAfterMs } = read.error;
       log.warn('idp: a subject token could not be checked', { source: name, code, detail });
-      return failure(code, message, retryAfterMs);
+      const refusal = failure(code, message, retryAfterMs);
+      const pauseMs = Math.min(retryAfterMs ?? FAILED_MS, REFUSED_MS);
+      this.#verdicts.set(key, { untilMs: clock.elapsedMs() + pauseMs, refusal });
+      return refusal;
     }
     // One that is over by now is good for nothing, whatever a tolerance for clocks says.
     const subject = read.value?.remainingMs === 0 ? undefined : read.value;
