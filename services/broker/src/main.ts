@@ -4,7 +4,7 @@ import { formatProblems, loadConfiguration } from '@token-broker/configuration';
 import { Command } from 'commander';
 import { watchFiles } from './adapters/files/watch-files.js';
 import { CannotStart, startBroker } from './compose.js';
-import { KeyringMismatch } from './app/recipe-key.js';
+import { KeyringMismatch } from './app/tokens/recipe-key.js';
 import { version } from './version.js';
 
 /** Exit codes: what is wrong with the configuration is told from what goes wrong later. */

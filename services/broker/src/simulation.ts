@@ -16,12 +16,12 @@ export {
 export { cutoffName, type Script } from './app/fakes/fake-scripts.js';
 export { FakeStore, SCRIPTS, type Scripts, type Wire } from './app/fakes/fake-store.js';
 export { BUDGET_SCRIPTS, FakeUpstreamBudgets, type BudgetScripts } from './app/fakes/fake-upstream-budgets.js';
-export { FamilyEnds } from './app/family-ends.js';
-export { GetToken } from './app/get-token.js';
-export { Governor } from './app/governor.js';
-export { Memory } from './app/memory.js';
-export { OwedWrites } from './app/owed-writes.js';
-export { PartitionView } from './app/partition-view.js';
+export { FamilyEnds } from './app/revocation/family-ends.js';
+export { GetToken } from './app/requests/get-token.js';
+export { Governor } from './app/upstream/governor.js';
+export { Memory } from './app/memory/memory.js';
+export { OwedWrites } from './app/upstream/owed-writes.js';
+export { PartitionView } from './app/memory/partition-view.js';
 export type { Service, ServiceRequest } from './app/ports/bus.js';
 export type { LockReply, Locks } from './app/ports/locks.js';
 export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './app/ports/provider.js';

@@ -1,13 +1,13 @@
 import type { Aead, Random } from '@token-broker/foundation';
 import type { Configuration } from '@token-broker/configuration';
 import type { ReloadReply } from '@token-broker/protocol';
-import { Keyring } from './keyring.js';
+import { Keyring } from './tokens/keyring.js';
 import { StoreError, type Store } from './ports/store.js';
 import type { Log, Metrics } from './ports/telemetry.js';
-import { loadRecipeKey } from './recipe-key.js';
-import { cutoffId, planConfiguration, type ProviderFactory } from './reconfigure.js';
-import { revoke, type RevocationPorts } from './revocation.js';
-import type { Snapshot, Sources } from './sources.js';
+import { loadRecipeKey } from './tokens/recipe-key.js';
+import { cutoffId, planConfiguration, type ProviderFactory } from './sources/reconfigure.js';
+import { revoke, type RevocationPorts } from './revocation/revocation.js';
+import type { Snapshot, Sources } from './sources/sources.js';
 
 export type ReloadResult = Omit<ReloadReply, 'v'>;
 

@@ -11,16 +11,16 @@ import {
   type MessageSchema,
   type Subjects,
 } from '@token-broker/protocol';
-import type { Acknowledgements } from './acknowledgements.js';
-import type { GetToken } from './get-token.js';
-import { applyInvalidation } from './invalidations.js';
-import type { LeaseKeeper } from './lease-keeper.js';
-import type { Memory } from './memory.js';
-import type { Notices } from './notices.js';
+import type { Acknowledgements } from './cluster/acknowledgements.js';
+import type { GetToken } from './requests/get-token.js';
+import { applyInvalidation } from './memory/invalidations.js';
+import type { LeaseKeeper } from './cluster/lease-keeper.js';
+import type { Memory } from './memory/memory.js';
+import type { Notices } from './cluster/notices.js';
 import type { Bus } from './ports/bus.js';
 import type { Log, Metrics } from './ports/telemetry.js';
-import type { Publisher } from './publisher.js';
-import type { Sources } from './sources.js';
+import type { Publisher } from './cluster/publisher.js';
+import type { Sources } from './sources/sources.js';
 
 export interface EventListenerPorts {
   readonly bus: Bus;

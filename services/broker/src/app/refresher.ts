@@ -2,11 +2,11 @@ import type { Clock, Random, Timer } from '@token-broker/foundation';
 import { rankOf } from '../domain/rank.js';
 import { rankDelayMs, refreshBeforeExpiryMs } from '../domain/refresh-schedule.js';
 import { Schedule } from '../domain/schedule.js';
-import type { GetToken } from './get-token.js';
-import type { Held } from './held.js';
-import type { Memory } from './memory.js';
+import type { GetToken } from './requests/get-token.js';
+import type { Held } from './tokens/held.js';
+import type { Memory } from './memory/memory.js';
 import type { Log, Metrics } from './ports/telemetry.js';
-import type { Sources } from './sources.js';
+import type { Sources } from './sources/sources.js';
 
 /** After a renewal that failed without a word on when to try again. */
 const RETRY_MS = 1_000;

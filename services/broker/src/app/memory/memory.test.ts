@@ -1,0 +1,178 @@
+import { partitionOf } from '@token-broker/protocol';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Held } from '../tokens/held.js';
+import { Memory, type MemoryListener } from './memory.js';
+import type { InvalidationTarget, LogEntry } from '../ports/store.js';
+
+const SLOTS = ['AAAAAAAAAAAAAAAAAAAAAA', 'AAAAAAAAAAAAAAAAAAAAAE', 'BBBBBBBBBBBBBBBBBBBBBA'] as const;
+const SOURCES = ['s1', 's2', 's1'] as const;
+const IGNORE: MemoryListener = { onInvalidated: () => undefined, onHeld: () => undefined, onBehind: () => undefined };
+const UNBOUNDED = { maxEntries: 1_000, maxBytes: 1e9 };
+
+function heldOf(slot: string, generation: number, vseq: number, epoch = 1): Held {
+  const source = SOURCES[SLOTS.findIndex((name) => name === slot)] ?? 's1';
+  return new Held(
+    {
+      address: { slot, partition: partitionOf(slot, 1), source, provider: 'oauth2', recipe: 'r' },
+      parameters: {},
+      token: { accessToken: 't', tokenType: 'Bearer' },
+      generation,
+      expiresAtMs: 1e6,
+      lifeMs: 1e6,
+      asOf: { epoch, vseq, redisMs: 0, sentAtMs: 0 },
+    },
+    { tickMs: 1_000, maxStalenessMs: 60_000, minLifetimeMs: 5_000 },
+    0,
+  );
+}
+
+/** A history as Redis would have made it: what was invalidated when, with the generations claimed between. */
+interface Step {
+  readonly target: InvalidationTarget;
+  readonly claims: number;
+}
+
+const target: fc.Arbitrary<InvalidationTarget> = fc.oneof(
+  fc.constantFrom(...SLOTS).map((slot) => ({ kind: 'slot' as const, slot })),
+  fc.constantFrom('s1', 's2').map((source) => ({ kind: 'source' as const, source })),
+  fc.constant({ kind: 'provider' as const, provider: 'oauth2' }),
+  fc.constant({ kind: 'all' as const }),
+);
+const history: fc.Arbitrary<Step[]> = fc.array(fc.record({ target, claims: fc.nat(3) }), {
+  minLength: 1,
+  maxLength: 12,
+});
+
+type Event =
+  | { readonly kind: 'apply'; readonly at: number }
+  | { readonly kind: 'put'; readonly slot: (typeof SLOTS)[number]; readonly at: number };
+const event: fc.Arbitrary<Event> = fc.oneof(
+  fc.record({ kind: fc.constant('apply' as const), at: fc.nat(11) }),
+  fc.record({ kind: fc.constant('put' as const), slot: fc.constantFrom(...SLOTS), at: fc.nat(12) }),
+);
+
+function hits(of: InvalidationTarget, slot: string): boolean {
+  if (of.kind === 'slot') return of.slot === slot;
+  return of.kind !== 'source' || of.source === SOURCES[SLOTS.findIndex((name) => name === slot)];
+}
+
+describe('memory', () => {
+  it('holds nothing that an invalidation it has heard of forbids, in whatever order, twice, with gaps and late puts', () => {
+    fc.assert(
+      fc.property(history, fc.array(event, { maxLength: 60 }), (steps, events) => {
+        const memory = new Memory(1, UNBOUNDED, IGNORE);
+        memory.beginEpoch(0, 1, 0);
+        let generation = 100;
+        const entries: LogEntry[] = [];
+        /** The generation that a commit just before the entry of this index would have. */
+        const committedBefore: number[] = [];
+        for (const [index, { target: of, claims }] of steps.entries()) {
+          generation += claims + 1;
+          committedBefore.push(generation);
+          generation += 1;
+          entries.push({ vseq: index + 1, floor: generation, target: of });
+        }
+        committedBefore.push(generation + 1);
+
+        const heard: LogEntry[] = [];
+        for (const happened of events) {
+          if (happened.kind === 'apply') {
+            const entry = entries[happened.at % entries.length];
+            if (entry === undefined) continue;
+            memory.apply(0, 1, entry);
+            heard.push(entry);
+          } else {
+            // An answer of the store as of that moment; it may come much later.
+            const vseq = happened.at % committedBefore.length;
+            const held = heldOf(happened.slot, committedBefore[vseq] ?? 0, vseq);
+            if (memory.accepts(0, { epoch: 1, vseq, redisMs: 0, sentAtMs: 0 })) memory.put(held);
+          }
+          for (const slot of SLOTS) {
+            const held = memory.get(slot);
+            if (held === undefined) continue;
+            expect(held.dead).toBe(false);
+            const floor = Math.max(0, ...heard.filter((entry) => hits(entry.target, slot)).map((entry) => entry.floor));
+            expect(held.generation).toBeGreaterThan(floor);
+          }
+        }
+        // Nothing but the order decides how far it says that it has read.
+        const inOrder = entries.findIndex(({ vseq }) => !heard.some((entry) => entry.vseq === vseq));
+        expect(memory.view(0).applied).toBeLessThanOrEqual(inOrder === -1 ? entries.length : inOrder);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('reads on from where it stands when entries come in order, and says when one is missing', () => {
+    let behind = 0;
+    const memory = new Memory(1, UNBOUNDED, { ...IGNORE, onBehind: () => behind++ });
+    memory.beginEpoch(0, 1, 0);
+    behind = 0;
+    const entry = (vseq: number): LogEntry => ({ vseq, floor: vseq, target: { kind: 'all' } });
+    memory.apply(0, 1, entry(1));
+    expect([memory.view(0).applied, behind]).toEqual([1, 0]);
+    memory.apply(0, 1, entry(3));
+    expect([memory.view(0).applied, memory.view(0).heard, behind]).toEqual([1, 3, 1]);
+    expect(memory.accepts(0, { epoch: 1, vseq: 2, redisMs: 0, sentAtMs: 0 })).toBe(false);
+    memory.apply(0, 1, entry(2));
+    memory.apply(0, 1, entry(3));
+    expect(memory.view(0).applied).toBe(3);
+    expect(
+      memory
+        .view(0)
+        .since(1, 1)
+        ?.map(({ vseq }) => vseq),
+    ).toEqual([2, 3]);
+    expect(memory.view(0).since(1, 4)).toBeUndefined();
+    expect(memory.view(0).since(2, 1)).toBeUndefined();
+  });
+
+  it('drops everything at a new epoch, its lease too, and takes nothing of the old one', () => {
+    const memory = new Memory(1, UNBOUNDED, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    memory.view(0).leasedAtMs = 0;
+    const held = memory.put(heldOf(SLOTS[0], 5, 0));
+    memory.apply(0, 2, { vseq: 1, floor: 0, target: { kind: 'all' } });
+    expect([memory.size, held.dead, memory.stillCounts(held)]).toEqual([0, true, false]);
+    expect(memory.view(0).hasLease(0, 3_000)).toBe(false);
+    expect(memory.accepts(0, { epoch: 1, vseq: 9, redisMs: 0, sentAtMs: 0 })).toBe(false);
+    memory.apply(0, 1, { vseq: 9, floor: 9, target: { kind: 'all' } });
+    expect(memory.view(0)).toMatchObject({ epoch: 2, applied: 1 });
+  });
+
+  it('keeps the greater generation of two', () => {
+    const memory = new Memory(1, UNBOUNDED, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    const newer = memory.put(heldOf(SLOTS[0], 5, 0));
+    expect(memory.put(heldOf(SLOTS[0], 4, 0))).toBe(newer);
+    expect(memory.get(SLOTS[0])).toBe(newer);
+  });
+
+  it('lets a token that it has no room for be handed out only while nothing was invalidated since', () => {
+    const memory = new Memory(1, { maxEntries: 0, maxBytes: 0 }, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    const held = memory.put(heldOf(SLOTS[0], 5, 0));
+    expect(memory.stillCounts(held)).toBe(true);
+    memory.apply(0, 1, { vseq: 1, floor: 9, target: { kind: 'slot', slot: SLOTS[0] } });
+    expect(memory.stillCounts(held)).toBe(false);
+  });
+
+  it('gives back what is of no use any more', () => {
+    const memory = new Memory(1, UNBOUNDED, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    memory.put(heldOf(SLOTS[0], 5, 0));
+    memory.reclaim(1e6 - 5_001);
+    expect(memory.size).toBe(1);
+    memory.reclaim(1e6 - 5_000);
+    expect([memory.size, memory.bytes]).toEqual([0, 0]);
+  });
+
+  it('remembers a bounded number of invalidations, and sends those who ask for more back to the store', () => {
+    const memory = new Memory(1, UNBOUNDED, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    for (let vseq = 1; vseq <= 10_000; vseq++) memory.apply(0, 1, { vseq, floor: vseq, target: { kind: 'all' } });
+    expect(memory.view(0).since(1, 1)).toBeUndefined();
+    expect(memory.view(0).since(1, 9_990)?.length).toBe(10);
+  });
+});

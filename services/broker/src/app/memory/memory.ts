@@ -1,0 +1,163 @@
+import { BoundedMap, type Bounds } from '@token-broker/foundation';
+import { partitionOf } from '@token-broker/protocol';
+import type { Held } from '../tokens/held.js';
+import { PartitionView } from './partition-view.js';
+import type { AsOf, InvalidationTarget, LogEntry } from '../ports/store.js';
+
+/** What the rest of the broker does when tokens die. */
+export interface MemoryListener {
+  /** Callers from now on must not join what is in the air for these slots. */
+  onInvalidated(matches: (slot: string, source: string) => boolean): void;
+  /** A token that was not held before: plan for it. */
+  onHeld(held: Held): void;
+  /** An answer spoke of something newer than this broker has read: read along at once. */
+  onBehind(): void;
+}
+
+/**
+ * The broker's memory of tokens: bounded, and never ahead of what it has read of invalidations. What is put here was as of
+ * a moment; it is refused when a later invalidation is known, so that nothing dead ever comes back.
+ */
+export class Memory {
+  readonly views: readonly PartitionView[];
+  readonly #held: BoundedMap<Held>;
+  readonly #listener: MemoryListener;
+
+  constructor(partitions: number, bounds: Bounds, listener: MemoryListener) {
+    this.views = Array.from({ length: partitions }, () => new PartitionView());
+    this.#held = new BoundedMap<Held>(bounds, (held) => held.bytes);
+    this.#listener = listener;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  get bytes(): number {
+    return this.#held.bytes;
+  }
+
+  get(slot: string): Held | undefined {
+    return this.#held.get(slot);
+  }
+
+  peek(slot: string): Held | undefined {
+    return this.#held.peek(slot);
+  }
+
+  entries(): IterableIterator<[string, Held]> {
+    return this.#held.entries();
+  }
+
+  view(partition: number): PartitionView {
+    const view = this.views[partition];
+    if (view === undefined)
+      throw new RangeError(`partition ${String(partition)} is not one of ${String(this.views.length)}`);
+    return view;
+  }
+
+  /** Whether an answer of the store may be used: not of an older epoch, not behind an invalidation that is known. */
+  accepts(partition: number, asOf: AsOf): boolean {
+    const view = this.view(partition);
+    if (asOf.epoch > view.epoch) this.beginEpoch(partition, asOf.epoch, asOf.vseq);
+    if (asOf.vseq > view.applied) this.#listener.onBehind();
+    return asOf.epoch === view.epoch && asOf.vseq >= view.heard;
+  }
+
+  /** Keeps a token that {@link Memory.accepts} took. Of two, the greater generation stays. */
+  put(held: Held): Held {
+    const known = this.#held.peek(held.address.slot);
+    const isNewer =
+      known === undefined ||
+      known.dead ||
+      known.address.recipe !== held.address.recipe ||
+      held.generation >= known.generation;
+    if (!isNewer) return known;
+    if (known !== undefined) held.wantedAtMs = Math.max(held.wantedAtMs, known.wantedAtMs);
+    this.#held.set(held.address.slot, held);
+    if (known?.generation !== held.generation) this.#listener.onHeld(held);
+    return held;
+  }
+
+  /** Whether a token that was obtained a moment ago may still be handed out. */
+  stillCounts(held: Held): boolean {
+    if (held.dead) return false;
+    const view = this.view(held.address.partition);
+    if (held.epoch !== view.epoch) return false;
+    // A token that memory has no room for is not told of invalidations: then only one with none since will do.
+    return this.#held.peek(held.address.slot) === held || held.asOfVseq >= view.heard;
+  }
+
+  /** The sequence of invalidations that an answer with this token, made now, has seen. */
+  asOfNow(held: Held): number {
+    return Math.max(held.asOfVseq, this.view(held.address.partition).applied);
+  }
+
+  /** Another epoch: what is held of this partition is dead. */
+  beginEpoch(partition: number, epoch: number, vseq: number): void {
+    this.view(partition).begin(epoch, vseq);
+    for (const [slot, held] of this.#held.entries()) if (held.address.partition === partition) this.#remove(slot, held);
+    this.#listener.onInvalidated((slot) => this.partitionOf(slot) === partition);
+    this.#listener.onBehind();
+  }
+
+  /** Drops what one invalidation forbids, whether or not it is the next in order. */
+  apply(partition: number, epoch: number, entry: LogEntry): void {
+    const view = this.view(partition);
+    if (epoch < view.epoch) return;
+    if (epoch > view.epoch) {
+      this.beginEpoch(partition, epoch, entry.vseq);
+      return;
+    }
+    if (entry.vseq <= view.applied) return;
+    if (!view.note(entry)) this.#listener.onBehind();
+    this.#drop(partition, entry.target, entry.floor);
+  }
+
+  #drop(partition: number, target: InvalidationTarget, floor: number): void {
+    if (target.kind === 'slot') {
+      const held = this.#held.peek(target.slot);
+      if (held !== undefined && held.generation <= floor) this.#remove(target.slot, held);
+      this.#listener.onInvalidated((slot) => slot === target.slot);
+      return;
+    }
+    for (const [slot, held] of this.#held.entries()) {
+      const { address } = held;
+      if (address.partition !== partition || held.generation > floor) continue;
+      if (target.kind === 'source' && address.source !== target.source) continue;
+      if (target.kind === 'provider' && address.provider !== target.provider) continue;
+      this.#remove(slot, held);
+    }
+    this.#listener.onInvalidated(
+      (slot, source) => (target.kind !== 'source' || source === target.source) && this.partitionOf(slot) === partition,
+    );
+  }
+
+  /** Drops without an invalidation: a source that changed. */
+  dropWhere(matches: (slot: string, source: string) => boolean): void {
+    for (const [slot, held] of this.#held.entries()) if (matches(slot, held.address.source)) this.#remove(slot, held);
+    this.#listener.onInvalidated(matches);
+  }
+
+  partitionOf(slot: string): number {
+    return partitionOf(slot, this.views.length);
+  }
+
+  countBySource(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const [, held] of this.#held.entries())
+      counts.set(held.address.source, (counts.get(held.address.source) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Forgets tokens that are of no use to anybody any more. */
+  reclaim(elapsedMs: number): void {
+    for (const [slot, held] of this.#held.entries())
+      if (held.usableUntilElapsedMs <= elapsedMs) this.#held.delete(slot);
+  }
+
+  #remove(slot: string, held: Held): void {
+    held.dead = true;
+    this.#held.delete(slot);
+  }
+}

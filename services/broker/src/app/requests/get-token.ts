@@ -1,0 +1,290 @@
+import { SingleFlight, within, type Clock } from '@token-broker/foundation';
+import {
+  decode,
+  encode,
+  failure,
+  getRequestSchema,
+  LIMITS,
+  type Failure,
+  type GetRequest,
+} from '@token-broker/protocol';
+import type { FlightOutcome, FlightPlan, FlightPorts } from '../flight/flight-plan.js';
+import { fly } from '../flight/flight.js';
+import type { Held } from '../tokens/held.js';
+import type { ServiceRequest } from '../ports/bus.js';
+import type { SlotAddress } from '../ports/store.js';
+import type { CallReason, Layer } from '../ports/telemetry.js';
+import { isFailure } from './refusal.js';
+import { parametersOf, type Route, type Routes } from './routes.js';
+import type { Source } from '../sources/sources.js';
+import { checkedRoute, type SubjectCheck } from './subject-check.js';
+import { takeRecord } from '../flight/take-record.js';
+import type { WithoutRedis } from './without-redis.js';
+
+/** How long a request is held that does not say. */
+const DEFAULT_DEADLINE_MS = 30_000;
+/** How often an answer that died while it was awaited is fetched again. */
+const ANSWER_TRIES = 5;
+
+export interface GetTokenPorts extends FlightPorts {
+  readonly routes: Routes;
+  readonly subjects: SubjectCheck;
+  readonly withoutRedis: WithoutRedis;
+  readonly leaseMs: number;
+  /** How long what is held may be served, flagged, while Redis is away. */
+  readonly maxStalenessMs: number;
+  /** Renews the lease and applies what was missed. `false`: Redis did not answer. */
+  readonly readAlong: () => Promise<boolean>;
+}
+
+/** Answers `get`: from memory at once, else by a flight that all callers of the slot in this process share. */
+export class GetToken {
+  readonly #ports: GetTokenPorts;
+  readonly #clock: Clock;
+  readonly #flights = new SingleFlight<FlightOutcome>();
+
+  constructor(ports: GetTokenPorts) {
+    this.#ports = ports;
+    this.#clock = ports.clock;
+  }
+
+  get flights(): number {
+    return this.#flights.size;
+  }
+
+  handle(request: ServiceRequest): Uint8Array | Promise<Uint8Array> {
+    const arrivedAtMs = this.#clock.elapsedMs();
+    const route = request.body.length === 0 ? this.#ports.routes.plain(request) : undefined;
+    if (route === undefined) return this.#resolved(request, arrivedAtMs);
+    return this.#fromMemory(route, {}, arrivedAtMs) ?? this.#slowly(route, {}, arrivedAtMs);
+  }
+
+  /** Obtains a token of the slot, joining a flight where one is in the air. Never rejects. */
+  obtain(
+    route: Pick<Route, 'source' | 'address' | 'parameters'> & Partial<Pick<Route, 'caller' | 'subject'>>,
+    wantGreaterThan: number,
+    reason: CallReason,
+    options: { onlyIfFree?: boolean } = {},
+  ): Promise<FlightOutcome> {
+    const { address, source, parameters, caller, subject } = route;
+    const onlyIfFree = options.onlyIfFree ?? false;
+    const wantedAtMs = reason === 'refresh' ? Number.NEGATIVE_INFINITY : this.#clock.elapsedMs();
+    const plan: FlightPlan = {
+      ...{ source, address, parameters, wantGreaterThan, reason, onlyIfFree, wantedAtMs },
+      ...(caller === undefined ? {} : { caller }),
+      ...(subject === undefined ? {} : { subject }),
+    };
+    return this.#flights.join(keyOf(address, wantGreaterThan, onlyIfFree), () => fly(this.#ports, plan));
+  }
+
+  /** Takes what the store has into memory; never a reason to call the identity provider. */
+  async look(source: Source, address: SlotAddress, above: number, wantedAtMs: number, caller?: string): Promise<void> {
+    const { store, sources } = this.#ports;
+    const read = await store.read(address, sources.current.policy);
+    const plan: FlightPlan = {
+      source,
+      address,
+      parameters: {},
+      wantGreaterThan: above,
+      reason: 'refresh',
+      onlyIfFree: true,
+      wantedAtMs,
+      ...(caller === undefined ? {} : { caller }),
+    };
+    if (read.kind === 'hit') takeRecord(this.#ports, plan, read, above);
+  }
+
+  /** An invalidation: callers from now on do not join what is in the air. */
+  detach(matches: (slot: string, source: string) => boolean): void {
+    this.#flights.detachWhere((key) => {
+      const [source = '', slot = ''] = key.split(' ');
+      return matches(slot, source);
+    });
+    this.#ports.withoutRedis.forget(matches);
+  }
+
+  /** Resolves when the flights that are in the air have ended. */
+  settle(): Promise<void> {
+    return this.#flights.settle();
+  }
+
+  #resolved(request: ServiceRequest, arrivedAtMs: number): Uint8Array | Promise<Uint8Array> {
+    const { caller, target } = request;
+    const body: GetRequest | Failure = request.body.length === 0 ? {} : this.#parse(request);
+    if (isFailure(body)) return this.#refuse(target, caller, body, arrivedAtMs);
+    const route = this.#ports.routes.resolve(caller, target, parametersOf(body));
+    if (isFailure(route)) return this.#refuse(target, caller, route, arrivedAtMs);
+    if (body.deadlineMs !== undefined && body.deadlineMs <= 0) {
+      return this.#refuse(target, caller, failure('DEADLINE', 'the deadline is past'), arrivedAtMs);
+    }
+    if (route.subject !== undefined) return this.#forSubject(route, body, arrivedAtMs);
+    return this.#fromMemory(route, body, arrivedAtMs) ?? this.#slowly(route, body, arrivedAtMs);
+  }
+
+  /** Also what is in memory already is for the owner of the subject token alone. */
+  async #forSubject(route: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
+    const { subjects, routes } = this.#ports;
+    const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
+    const ended = await within(this.#clock, waitMs, checkedRoute(subjects, routes, route));
+    const checked = ended.inTime ? ended.value : failure('DEADLINE', 'the subject token could not be checked in time');
+    if (isFailure(checked)) return this.#refuse(route.address.source, route.caller, checked, arrivedAtMs);
+    return this.#fromMemory(checked, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(checked, wish, arrivedAtMs));
+  }
+
+  #parse(request: ServiceRequest): GetRequest | Failure {
+    const decoded = decode(getRequestSchema, request.body, LIMITS.requestBytes);
+    if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
+    if (decoded.value.caller !== undefined && decoded.value.caller !== request.caller) {
+      return failure('BAD_REQUEST', 'caller: is not the caller of the subject');
+    }
+    return decoded.value;
+  }
+
+  #fromMemory(route: Route, wish: GetRequest, arrivedAtMs: number): Uint8Array | undefined {
+    const { memory } = this.#ports;
+    const held = memory.get(route.address.slot);
+    if (held === undefined || !this.#suits(held, route, wish, arrivedAtMs)) return undefined;
+    if (held.epoch !== memory.view(route.address.partition).epoch) return undefined;
+    if (!this.#hasLease(route, arrivedAtMs)) return undefined;
+    return this.#answer(held, route, 'memory', arrivedAtMs, arrivedAtMs, true);
+  }
+
+  #suits(held: Held, route: Route, wish: GetRequest, nowMs: number): boolean {
+    return (
+      !held.dead &&
+      held.address.recipe === route.address.recipe &&
+      held.generation >= (wish.minGeneration ?? 0) &&
+      held.isFreshFor(wish.minTtlMs ?? 0, nowMs) &&
+      this.#hasSeen(held, wish)
+    );
+  }
+
+  async #slowly(first: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
+    const deadlineMs = arrivedAtMs + (wish.deadlineMs ?? DEFAULT_DEADLINE_MS);
+    const minTtlMs = wish.minTtlMs ?? 0;
+    let route = first;
+    // A token that counts but is too short-lived for this caller: only a newer one will do.
+    let want = this.#tooShort(route, minTtlMs);
+    for (let tries = 0; tries < ANSWER_TRIES; tries++) {
+      const joins = this.#flights.has(keyOf(route.address, want, false));
+      const work = this.#obtainLeased(route, want);
+      const ended = await within(this.#clock, deadlineMs - this.#clock.elapsedMs(), work);
+      // From here to the answer nothing is awaited: what holds now holds in the reply.
+      const nowMs = this.#clock.elapsedMs();
+      const current = this.#ports.routes.current(route);
+      if (isFailure(current)) return this.#refuse(route.address.source, route.caller, current, arrivedAtMs);
+      // What was found out about the tokens of its subject holds for the configuration of before.
+      if (current !== route && current.subject !== undefined) return this.#forSubject(current, wish, arrivedAtMs);
+      const isChanged = current.address.recipe !== route.address.recipe;
+      route = current;
+      if (!ended.inTime) {
+        const cause = failure('DEADLINE', 'the token was not there in time; the fetch goes on');
+        return this.#fallback(route, wish, cause, arrivedAtMs);
+      }
+      if (isChanged) {
+        want = this.#tooShort(route, minTtlMs);
+        continue;
+      }
+      const outcome = ended.value;
+      if (outcome.kind === 'elsewhere') continue;
+      if (outcome.kind === 'failure') return this.#fallback(route, wish, outcome.failure, arrivedAtMs);
+      if (!this.#hasLease(route, nowMs)) {
+        const cause = failure('STORE_UNAVAILABLE', 'this broker cannot read Redis now');
+        return this.#fallback(route, wish, cause, arrivedAtMs);
+      }
+      const { held, layer } = outcome;
+      // What was awaited may have died meanwhile, or have been read before what this caller knows of.
+      if (!this.#ports.memory.stillCounts(held) || !this.#hasSeen(held, wish)) continue;
+      if (!held.isFreshFor(layer === 'flight' ? 0 : minTtlMs, nowMs)) {
+        want = held.generation;
+        continue;
+      }
+      if (layer === 'flight' && joins) this.#ports.metrics.callSaved(route.address.source);
+      return this.#answer(held, route, layer, arrivedAtMs, nowMs, true);
+    }
+    const cause = failure('REVOKED', 'the token is revoked faster than it can be fetched', 1_000);
+    return this.#refuse(route.address.source, route.caller, cause, arrivedAtMs);
+  }
+
+  /**
+   * A token, and the right to answer with it. A revocation waits for brokers that have a lease, and for no others: what was
+   * read without one may have been revoked, completely, while its reply was on the way.
+   */
+  async #obtainLeased(route: Route, want: number): Promise<FlightOutcome> {
+    const outcome = await this.obtain(route, want, 'miss');
+    if (outcome.kind === 'token' && !this.#hasLease(route, this.#clock.elapsedMs())) await this.#ports.readAlong();
+    return outcome;
+  }
+
+  #hasLease(route: Route, nowMs: number): boolean {
+    return this.#ports.memory.view(route.address.partition).hasLease(nowMs, this.#ports.leaseMs);
+  }
+
+  /** Whether an answer with this token is as new as the invalidations that the caller knows of. */
+  #hasSeen(held: Held, { after }: GetRequest): boolean {
+    return (
+      after === undefined ||
+      after.epoch < held.epoch ||
+      (after.epoch === held.epoch && after.vseq <= this.#ports.memory.asOfNow(held))
+    );
+  }
+
+  #tooShort(route: Route, minTtlMs: number): number {
+    const held = this.#ports.memory.peek(route.address.slot);
+    if (held === undefined || held.dead || held.address.recipe !== route.address.recipe) return 0;
+    return held.isFreshFor(minTtlMs, this.#clock.elapsedMs()) ? 0 : held.generation;
+  }
+
+  /** The old token while it is good, where a new one cannot be had; flagged where Redis is the reason. */
+  #fallback(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Uint8Array | Promise<Uint8Array> {
+    const { memory, maxStalenessMs } = this.#ports;
+    const nowMs = this.#clock.elapsedMs();
+    const held = memory.peek(route.address.slot);
+    const isUsable = held !== undefined && this.#suits(held, route, { ...wish, minTtlMs: 0 }, nowMs);
+    if (!isUsable) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
+    const { leasedAtMs } = memory.view(route.address.partition);
+    const verified = this.#hasLease(route, nowMs);
+    const isWithinBound = leasedAtMs !== undefined && nowMs - leasedAtMs < maxStalenessMs;
+    if (!verified && !isWithinBound) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
+    return this.#answer(held, route, 'memory', arrivedAtMs, nowMs, verified);
+  }
+
+  /** The last resort of sources that would rather have a token that cannot be revoked than none. */
+  async #withoutRedis(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Promise<Uint8Array> {
+    const { withoutRedis, metrics } = this.#ports;
+    const leftMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
+    // A lease that has run out says that Redis is away; a command that failed may have other reasons.
+    const isAway = cause.code === 'STORE_UNAVAILABLE' && !this.#hasLease(route, this.#clock.elapsedMs());
+    const answer = isAway ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
+    const { address, caller } = route;
+    if (!(answer instanceof Uint8Array)) return this.#refuse(address.source, caller, answer ?? cause, arrivedAtMs);
+    metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);
+    return answer;
+  }
+
+  #answer(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
+    const { memory, metrics } = this.#ports;
+    held.wantedAtMs = nowMs;
+    held.wantedBy = route.caller;
+    const { source } = route.address;
+    metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
+    if (layer !== 'flight') metrics.callSaved(source);
+    return held.template.render({
+      asOf: memory.asOfNow(held),
+      expiresInMs: held.remainingMs(nowMs),
+      atMs: held.redisMs(nowMs),
+      heldMs: nowMs - arrivedAtMs,
+      verified,
+    });
+  }
+
+  #refuse(source: string, caller: string, cause: Failure, arrivedAtMs: number): Uint8Array {
+    this.#ports.metrics.requestServed(source, caller, 'none', cause.code, this.#clock.elapsedMs() - arrivedAtMs);
+    return encode({ v: 1, error: cause });
+  }
+}
+
+/** Flights are joined by slot, recipe and wish. The source comes first, for {@link GetToken.detach}. */
+function keyOf(address: SlotAddress, wantGreaterThan: number, onlyIfFree: boolean): string {
+  return [address.source, address.slot, address.recipe, String(wantGreaterThan), String(onlyIfFree)].join(' ');
+}

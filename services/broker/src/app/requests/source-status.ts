@@ -1,0 +1,69 @@
+import type { BudgetStatus, RefreshTokenStatus, StatusReply } from '@token-broker/protocol';
+import type { QuotaLimit } from '@token-broker/configuration';
+import type { Governor } from '../upstream/governor.js';
+import type { Memory } from '../memory/memory.js';
+import type { RefreshTokens } from '../upstream/refresh-tokens.js';
+import type { Source, Sources } from '../sources/sources.js';
+import type { Tally } from './tally.js';
+
+export interface SourceStatusPorts {
+  readonly sources: Sources;
+  readonly memory: Memory;
+  readonly tally: Tally;
+  readonly governor: Governor;
+  readonly refreshTokens: RefreshTokens;
+}
+
+/** What `status` tells of each source. Without Redis it tells what this replica knows alone. */
+export async function sourceStatuses(ports: SourceStatusPorts): Promise<StatusReply['sources']> {
+  const { sources, memory, tally } = ports;
+  const heldBySource = memory.countBySource();
+  return Promise.all(
+    [...sources.current.sources.values()].map(async (source) => {
+      const { name, provider } = source.configuration;
+      const [budget, refreshToken] = await Promise.all([budgetOf(ports, source), refreshTokenOf(ports, source)]);
+      return {
+        ...{ name, provider, heldSlots: heldBySource.get(name) ?? 0, ...tally.of(name) },
+        ...(budget === undefined ? {} : { budget }),
+        ...(refreshToken === undefined ? {} : { refreshToken }),
+      };
+    }),
+  );
+}
+
+async function budgetOf({ governor }: SourceStatusPorts, source: Source): Promise<BudgetStatus | undefined> {
+  const state = await governor.state(source).catch(() => undefined);
+  if (state === undefined) return undefined;
+  const { used, open, pausedMs, breaker, credentialPausedMs } = state;
+  const limits = source.quota.map(({ limit, window, reserve }, index) => ({
+    ...{ limit, reserve, window: windowText(window) },
+    used: used[index]?.common ?? 0,
+    reserveUsed: used[index]?.reserve ?? 0,
+  }));
+  return { limits, open, pausedMs, breaker, credentialPausedMs };
+}
+
+async function refreshTokenOf(
+  { refreshTokens }: SourceStatusPorts,
+  source: Source,
+): Promise<RefreshTokenStatus | undefined> {
+  if (source.configuration.grant.kind !== 'refresh_token') return undefined;
+  const state = await refreshTokens.state(source).catch(() => undefined);
+  return state === undefined
+    ? undefined
+    : { state: state.kind, sequence: state.sequence, changedAtMs: state.changedAtMs };
+}
+
+/** The largest first: a window is told as the configuration would write it. */
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+] as const;
+
+function windowText(window: QuotaLimit['window']): string {
+  if (window.kind === 'calendar') return window.period;
+  const [unit = 'ms', unitMs = 1] = UNITS.find(([, ms]) => window.ms % ms === 0) ?? [];
+  return `${String(window.ms / unitMs)}${unit}`;
+}

@@ -1,0 +1,97 @@
+import type { Channel, Timing, TokenParameters } from '@token-broker/protocol';
+import { minimumRemainingMs, requiredRemainingMs } from '../../domain/lifetime.js';
+import type { Token } from '../../domain/token.js';
+import type { AsOf, SlotAddress } from '../ports/store.js';
+import { ReplyTemplate } from './reply-template.js';
+
+/** What a {@link Held} is made of. */
+export interface HeldContent {
+  readonly address: SlotAddress;
+  readonly parameters: TokenParameters;
+  readonly token: Token;
+  readonly generation: number;
+  /** Redis time. */
+  readonly expiresAtMs: number;
+  readonly lifeMs: number;
+  /** The answer of the store that says so; ages are counted from when it was asked. */
+  readonly asOf: AsOf;
+  readonly channel?: Channel;
+}
+
+/** A token in this broker's memory, with its reply ready. */
+export class Held {
+  readonly address: SlotAddress;
+  readonly parameters: TokenParameters;
+  readonly token: Token;
+  readonly epoch: number;
+  readonly generation: number;
+  readonly expiresAtMs: number;
+  readonly lifeMs: number;
+  readonly asOfVseq: number;
+  /** Elapsed time of its expiry: never later than the true one, since Redis read its clock after it was asked. */
+  readonly expiresAtElapsedMs: number;
+  readonly template: ReplyTemplate;
+  /** Revoked, rejected, of another epoch: an answer that waited must not be made of it any more. */
+  dead = false;
+  /** Elapsed time of the last request or report. */
+  wantedAtMs: number;
+  /** Who asked for it last. */
+  wantedBy: string | undefined;
+
+  readonly #redisAheadMs: number;
+  readonly #timing: Timing;
+
+  constructor(content: HeldContent, timing: Timing, wantedAtMs: number, wantedBy?: string) {
+    const { address, parameters, token, generation, expiresAtMs, lifeMs, asOf, channel } = content;
+    this.address = address;
+    this.parameters = parameters;
+    this.token = token;
+    this.epoch = asOf.epoch;
+    this.generation = generation;
+    this.expiresAtMs = expiresAtMs;
+    this.lifeMs = lifeMs;
+    this.asOfVseq = asOf.vseq;
+    this.wantedAtMs = wantedAtMs;
+    this.wantedBy = wantedBy;
+    this.#redisAheadMs = asOf.redisMs - asOf.sentAtMs;
+    this.#timing = timing;
+    // Never more than its whole life, also where the clock of Redis has jumped back since it was issued.
+    this.expiresAtElapsedMs = Math.min(expiresAtMs - this.#redisAheadMs, asOf.sentAtMs + lifeMs);
+    this.template = new ReplyTemplate({
+      v: 1,
+      slot: address.slot,
+      partition: address.partition,
+      epoch: asOf.epoch,
+      generation,
+      lifeMs: Math.floor(lifeMs),
+      accessToken: token.accessToken,
+      tokenType: token.tokenType,
+      ...(token.scope === undefined ? {} : { scope: token.scope }),
+      ...(channel === undefined ? {} : { channel }),
+      timing,
+    });
+  }
+
+  get bytes(): number {
+    return 2 * this.template.bytes + 512;
+  }
+
+  remainingMs(elapsedMs: number): number {
+    return this.expiresAtElapsedMs - elapsedMs;
+  }
+
+  /** Redis time now, as this answer's asking lets one know it: never behind the true one. */
+  redisMs(elapsedMs: number): number {
+    return elapsedMs + this.#redisAheadMs;
+  }
+
+  /** Whether enough life is left for a caller that wants `minTtlMs`. */
+  isFreshFor(minTtlMs: number, elapsedMs: number): boolean {
+    return this.remainingMs(elapsedMs) >= requiredRemainingMs(this.#timing.minLifetimeMs, minTtlMs, this.lifeMs);
+  }
+
+  /** Elapsed time from which it is not handed out at all. */
+  get usableUntilElapsedMs(): number {
+    return this.expiresAtElapsedMs - minimumRemainingMs(this.#timing.minLifetimeMs, this.lifeMs);
+  }
+}

@@ -1,0 +1,66 @@
+import { err, ok, type Random, type Result } from '@token-broker/foundation';
+import type { Channel } from '@token-broker/protocol';
+import {
+  decodeRecord,
+  encodeRecord,
+  sealAdditionalData,
+  type RecordContent,
+  type SealBinding,
+} from '../../domain/record.js';
+import type { Keyring, UnsealFailure } from './keyring.js';
+import type { Hit, SlotAddress, StoredChannel } from '../ports/store.js';
+
+const CHANNEL_KEY_BYTES = 32;
+
+/** Seals records and channel keys for the store, and opens what the store returns. */
+export class RecordCodec {
+  readonly #keyring: Keyring;
+  readonly #random: Random;
+  readonly #namespace: string;
+
+  constructor(keyring: Keyring, random: Random, namespace: string) {
+    this.#keyring = keyring;
+    this.#random = random;
+    this.#namespace = namespace;
+  }
+
+  /** Id of the key that seals now. */
+  get sealsBy(): string {
+    return this.#keyring.sealsBy;
+  }
+
+  seal(address: SlotAddress, epoch: number, generation: number, content: RecordContent): Uint8Array {
+    return this.#keyring.seal(encodeRecord(content), this.#bind(address, epoch, generation, 'record'));
+  }
+
+  open(address: SlotAddress, hit: Hit): Result<RecordContent, UnsealFailure> {
+    const opened = this.#keyring.open(
+      hit.record.sealed,
+      this.#bind(address, hit.asOf.epoch, hit.record.generation, 'record'),
+    );
+    if (!opened.ok) return opened;
+    const content = decodeRecord(opened.value);
+    // A record whose expiry was changed would be handed out after its end, or never.
+    return content?.expiresAtMs === hit.record.expiresAtMs ? ok(content) : err('corrupt');
+  }
+
+  /** A fresh channel key, sealed as the one of this generation. */
+  newChannel(address: SlotAddress, epoch: number, generation: number): Uint8Array {
+    return this.#keyring.seal(this.#random.bytes(CHANNEL_KEY_BYTES), this.#bind(address, epoch, generation, 'channel'));
+  }
+
+  /** A channel that does not open is none: near caches then ask instead of being told. */
+  openChannel(address: SlotAddress, epoch: number, channel: StoredChannel | undefined): Channel | undefined {
+    if (channel === undefined) return undefined;
+    const opened = this.#keyring.open(channel.sealed, this.#bind(address, epoch, channel.version, 'channel'));
+    if (!opened.ok || opened.value.length !== CHANNEL_KEY_BYTES) return undefined;
+    return { version: channel.version, key: Buffer.from(opened.value).toString('base64url') };
+  }
+
+  #bind(address: SlotAddress, epoch: number, generation: number, field: SealBinding['field']): Uint8Array {
+    const { slot } = address;
+    // A channel belongs to the slot alone: it outlives the recipe, and dies with the epoch, the floor and the policy.
+    const recipe = field === 'channel' ? '' : address.recipe;
+    return sealAdditionalData({ namespace: this.#namespace, slot, recipe, epoch, generation, field });
+  }
+}
