@@ -1,10 +1,10 @@
 import { createSystemClock } from '@token-broker/foundation';
-import { SeededRandom, startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SeededRandom, VirtualClock } from '@token-broker/testing';
+import { describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeRefreshTokenJournal } from '../../app/fakes/fake-refresh-token-journal.js';
 import type { JournalAddress, RefreshTokenJournal } from '../../app/ports/refresh-token-journal.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { createKeys } from './keys.js';
 import { RedisRefreshTokenJournal } from './redis-refresh-token-journal.js';
 
@@ -21,18 +21,7 @@ const STEP_MS = 500;
 
 const clock = createSystemClock();
 const keys = createKeys('test');
-let server: RedisServer;
-let client: Redis;
-
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
+const redis = redisOfFile();
 
 interface World {
   readonly journal: RefreshTokenJournal;
@@ -60,25 +49,30 @@ const bytes = (of: string): Uint8Array => Buffer.from(of);
 function realWorld(): World {
   const durability = { durableReplicas: 0, commandTimeoutMs: 1_000 };
   return {
-    journal: new RedisRefreshTokenJournal({ client, namespace: 'test', ...durability, onError: () => undefined }),
-    lose: () => client.flushall(),
+    journal: new RedisRefreshTokenJournal({
+      client: redis.client,
+      namespace: 'test',
+      ...durability,
+      onError: () => undefined,
+    }),
+    lose: () => redis.client.flushall(),
     // Stories would be slow if time had to pass: what is noted is moved into the past.
     async pass(ms) {
       for (const { source, upstream } of LINES) {
         const { journal } = keys.journal(source, upstream);
-        const times = await client.hmget(journal, 'until', 'calledAt');
+        const times = await redis.client.hmget(journal, 'until', 'calledAt');
         for (const [i, field] of ['until', 'calledAt'].entries()) {
           const at = Number(times[i] ?? 0);
-          if (at > 0) await client.hset(journal, field, String(at - ms));
+          if (at > 0) await redis.client.hset(journal, field, String(at - ms));
         }
       }
     },
     async contents({ source, upstream }) {
       const { journal, seeds } = keys.journal(source, upstream);
       const [fields, known, [seconds = 0, micros = 0]] = await Promise.all([
-        client.hgetall(journal),
-        client.zrange(seeds, '0', '-1'),
-        client.time(),
+        redis.client.hgetall(journal),
+        redis.client.zrange(seeds, '0', '-1'),
+        redis.client.time(),
       ]);
       const nowMs = seconds * 1_000 + Math.floor(micros / 1_000);
       const named = (...names: string[]): (string | undefined)[] => names.map((name) => fields[name]);
@@ -270,7 +264,7 @@ describe('the fake journal of refresh tokens', () => {
     for (let run = 0; run < 40 || untold.size > 0; run++) {
       expect(run, `what never happened: ${[...untold].join(', ')}`).toBeLessThan(200);
       const { seed } = new SeededRandom();
-      await client.flushall();
+      await redis.client.flushall();
       const startedAtMs = clock.elapsedMs();
       try {
         const real = await new Story(realWorld(), seed).tell(80);

@@ -1,31 +1,20 @@
 import { createSystemClock } from '@token-broker/foundation';
 import { partitionOf, slotOf } from '@token-broker/protocol';
-import { startRedis, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { SlotAddress, StoreError } from '../../app/ports/store.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisStore } from './redis-store.js';
 
 const PARTITIONS = 4;
 
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 let store: RedisStore;
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
-
 beforeEach(async () => {
-  await client.flushall();
+  await redis.client.flushall();
   store = new RedisStore({
-    client,
+    client: redis.client,
     namespace: 'test',
     partitions: PARTITIONS,
     clock: createSystemClock(),
@@ -70,25 +59,25 @@ async function commitOne(): Promise<number> {
 describe('in Redis itself', () => {
   it('gives no record and no key a life longer than its token, and none without an end', async () => {
     await commitOne();
-    expect(await client.pttl(record)).toBeGreaterThan(0);
-    expect(await client.pttl(record)).toBeLessThanOrEqual(60_000);
+    expect(await redis.client.pttl(record)).toBeGreaterThan(0);
+    expect(await redis.client.pttl(record)).toBeLessThanOrEqual(60_000);
   });
 
   it('does not hand out a record that is within its minimum lifetime, whatever its TTL', async () => {
     const redisMs = await commitOne();
-    await client.hset(record, 'usableUntil', String(redisMs - 1));
-    await client.persist(record);
+    await redis.client.hset(record, 'usableUntil', String(redisMs - 1));
+    await redis.client.persist(record);
     expect((await store.read(address, 0)).kind).toBe('miss');
   });
 
   it('sets a key of another type aside', async () => {
-    await client.set(record, 'not a hash');
+    await redis.client.set(record, 'not a hash');
     expect((await store.read(address, 0)).kind).toBe('miss');
-    expect(await client.get(`${record}:set-aside`)).toBe('not a hash');
+    expect(await redis.client.get(`${record}:set-aside`)).toBe('not a hash');
   });
 
   it('tells a refusal of Redis from silence', async () => {
-    await client.set(`{test:${String(address.partition)}}:meta`, 'not a hash');
+    await redis.client.set(`{test:${String(address.partition)}}:meta`, 'not a hash');
     await expect(store.read(address, 0)).rejects.toMatchObject({
       name: 'StoreError',
       outcome: 'refused',

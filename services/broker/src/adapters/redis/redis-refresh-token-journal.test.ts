@@ -1,11 +1,12 @@
 import { createSystemClock, delay } from '@token-broker/foundation';
-import { eventually, startRedis, startRedisReplica, VirtualClock, type RedisServer } from '@token-broker/testing';
+import { eventually, startRedisReplica, VirtualClock } from '@token-broker/testing';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeRefreshTokenJournal } from '../../app/fakes/fake-refresh-token-journal.js';
 import type { RefreshTokenJournal, SpendReply } from '../../app/ports/refresh-token-journal.js';
 import type { StoreError } from '../../app/ports/store.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { createKeys } from './keys.js';
 import { RedisRefreshTokenJournal } from './redis-refresh-token-journal.js';
 
@@ -22,28 +23,17 @@ interface Bed {
 }
 
 const systemClock = createSystemClock();
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
-
-function realJournal(of = client, durableReplicas = 0): RefreshTokenJournal {
+function realJournal(of = redis.client, durableReplicas = 0): RefreshTokenJournal {
   const durability = { durableReplicas, commandTimeoutMs: 10_000 };
   return new RedisRefreshTokenJournal({ client: of, namespace: 'test', ...durability, onError: () => undefined });
 }
 
 async function realBed(): Promise<Bed> {
-  await client.flushall();
+  await redis.client.flushall();
   const redisMs = async (): Promise<number> => {
-    const [seconds = 0, micros = 0] = await client.time();
+    const [seconds = 0, micros = 0] = await redis.client.time();
     return seconds * 1_000 + micros / 1_000;
   };
   return {
@@ -53,7 +43,7 @@ async function realBed(): Promise<Bed> {
       await delay(systemClock, ms);
       await eventually(async () => (await redisMs()) > untilMs, { what: 'the time of Redis to go by' });
     },
-    loseEverything: () => client.flushall(),
+    loseEverything: () => redis.client.flushall(),
   };
 }
 
@@ -317,21 +307,21 @@ describe('the journal on Redis', () => {
     await journal.seed(line, 'f1', bytes('t0'), 'h0');
     await spend('a1');
     await succeed('a1', first, 't1');
-    const found = await client.keys('*');
+    const found = await redis.client.keys('*');
     expect(found.sort()).toEqual([keys.journal, keys.seeds]);
     for (const key of found) {
-      expect(await client.pttl(key)).toBe(-1);
+      expect(await redis.client.pttl(key)).toBe(-1);
       expect(key.startsWith('{test:journal:payments-api}:')).toBe(true);
     }
   });
 
   it('sets aside what is not of its own writing', async () => {
-    await client.set(keys.journal, 'what is this');
-    await client.set(keys.seeds, 'and this');
+    await redis.client.set(keys.journal, 'what is this');
+    await redis.client.set(keys.seeds, 'and this');
     expect(await spend('a1')).toBe('missing');
-    expect(await client.get(`${keys.journal}:set-aside`)).toBe('what is this');
+    expect(await redis.client.get(`${keys.journal}:set-aside`)).toBe('what is this');
     expect((await journal.seed(line, 'f1', bytes('t0'), 'h0')).kind).toBe('ok');
-    expect(await client.get(`${keys.seeds}:set-aside`)).toBe('and this');
+    expect(await redis.client.get(`${keys.seeds}:set-aside`)).toBe('and this');
     expect(await spend('a1')).toBe('f1:0 t0');
   });
 
@@ -339,35 +329,35 @@ describe('the journal on Redis', () => {
     await journal.seed(line, 'f1', bytes('t0'), 'h0');
     await spend('owner', 5);
     const farAhead = String(systemClock.wallMs() + 10 * LONG_MS);
-    await client.hset(keys.journal, 'until', farAhead);
+    await redis.client.hset(keys.journal, 'until', farAhead);
     const busy = await journal.spend(line, 'a2', LONG_MS);
     expect(busy.kind === 'busy' && busy.remainingMs).toBe(5);
     await delay(systemClock, 20);
-    await client.hset(keys.journal, 'calledAt', farAhead);
+    await redis.client.hset(keys.journal, 'calledAt', farAhead);
     expect(await journal.spend(line, 'a2', LONG_MS)).toEqual({ kind: 'busy', remainingMs: CALL_MS });
-    expect(Number(await client.hget(keys.journal, 'calledAt'))).toBeLessThan(Number(farAhead));
+    expect(Number(await redis.client.hget(keys.journal, 'calledAt'))).toBeLessThan(Number(farAhead));
   });
 
   it('has room for a successor when memory is full, and begins no call then', async () => {
     await journal.seed(line, 'f1', bytes('t0'), 'h0');
     await spend('a1');
     await journal.release(line, 'a1');
-    await client.config('SET', 'maxmemory', '1');
+    await redis.client.config('SET', 'maxmemory', '1');
     try {
       const error = (await journal.spend(line, 'a2', LONG_MS).catch((e: unknown) => e)) as StoreError;
       expect(error).toMatchObject({ name: 'StoreError', command: 'journalSpend', outcome: 'refused' });
       expect(await succeed('a1', first, 't1')).toBe('ok');
       expect((await journal.seed(line, 'f2', bytes('u0'), 'h1')).kind).toBe('ok');
     } finally {
-      await client.config('SET', 'maxmemory', '0');
+      await redis.client.config('SET', 'maxmemory', '0');
     }
     expect(await spend('a2')).toBe('f2:0 u0');
   });
 
   it('says how many replicas have confirmed a seed and a successor, also when they are sent again', async () => {
-    const replica = await startRedisReplica({ of: server });
+    const replica = await startRedisReplica({ of: redis.server });
     // Another connection for each: one that has written nothing would be told of replicas that know nothing.
-    const clients = [1, 2].map(() => new Redis({ host: server.host, port: server.port }));
+    const clients = [1, 2].map(() => new Redis({ host: redis.server.host, port: redis.server.port }));
     const [one = journal, two = journal] = clients.map((of) => realJournal(of, 1));
     try {
       expect(await one.seed(line, 'f1', bytes('t0'), 'h0')).toMatchObject({ replicas: 1 });

@@ -1,11 +1,11 @@
 import { createSystemClock } from '@token-broker/foundation';
 import { partitionOf, slotOf } from '@token-broker/protocol';
-import { eventually, startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { eventually, VirtualClock } from '@token-broker/testing';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeStore } from '../../app/fakes/fake-store.js';
 import type { CommitRequest, ReserveReply, SlotAddress, Store } from '../../app/ports/store.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisStore } from './redis-store.js';
 
 const PARTITIONS = 4;
@@ -19,29 +19,18 @@ interface Bed {
 }
 
 const systemClock = createSystemClock();
-let server: RedisServer;
-let client: Redis;
-
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
+const redis = redisOfFile();
 
 async function realBed(): Promise<Bed> {
-  await client.flushall();
+  await redis.client.flushall();
   const redisMs = async (): Promise<number> => {
-    const [seconds = 0, micros = 0] = await client.time();
+    const [seconds = 0, micros = 0] = await redis.client.time();
     return seconds * 1_000 + micros / 1_000;
   };
   return {
     store: (broker = 'b1') =>
       new RedisStore({
-        client,
+        client: redis.client,
         namespace: 'test',
         partitions: PARTITIONS,
         clock: systemClock,
@@ -55,7 +44,7 @@ async function realBed(): Promise<Bed> {
       await eventually(async () => (await redisMs()) > untilMs, { what: 'the time of Redis to go by' });
     },
     loseEverything: async () => {
-      await client.flushall();
+      await redis.client.flushall();
     },
   };
 }

@@ -1,7 +1,6 @@
 import { createSystemClock, delay } from '@token-broker/foundation';
-import { SeededRandom, startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SeededRandom, VirtualClock } from '@token-broker/testing';
+import { describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeStore } from '../../app/fakes/fake-store.js';
 import { Names } from '../../app/fakes/names.js';
@@ -15,6 +14,7 @@ import type {
   Store,
   StoredChannel,
 } from '../../app/ports/store.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisStore } from './redis-store.js';
 
 const PARTITIONS = 2;
@@ -47,18 +47,7 @@ const SHORT_MS = 250;
 const MARGIN_MS = 20;
 
 const clock = createSystemClock();
-let server: RedisServer;
-let client: Redis;
-
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
+const redis = redisOfFile();
 
 interface World {
   store(broker: string): Store;
@@ -71,12 +60,12 @@ interface World {
 }
 
 function realWorld(): World {
-  const options = { client, namespace: 'test', partitions: PARTITIONS, clock, durableReplicas: 0 };
+  const options = { client: redis.client, namespace: 'test', partitions: PARTITIONS, clock, durableReplicas: 0 };
   return {
     store: (broker) => new RedisStore({ ...options, broker, commandTimeoutMs: 1_000, onError: () => undefined }),
-    lose: () => client.flushall(),
+    lose: () => redis.client.flushall(),
     // A replica that becomes a master goes on under another id. It never finds the master that it is told to follow.
-    promote: async () => [await client.replicaof('127.0.0.1', 1), await client.replicaof('NO', 'ONE')],
+    promote: async () => [await redis.client.replicaof('127.0.0.1', 1), await redis.client.replicaof('NO', 'ONE')],
     pass: (ms) => delay(clock, ms),
   };
 }
@@ -551,7 +540,7 @@ describe('the fake store', () => {
     length: number,
     isTimed: boolean,
   ): Promise<[real: string[], fake: string[]]> => {
-    await client.flushall();
+    await redis.client.flushall();
     const tell = (world: World): Promise<string[]> => new Story(world, seed, isTimed).tell(length);
     return [await tell(realWorld()), await tell(fakeWorld())];
   };

@@ -1,41 +1,32 @@
 import { readFileSync } from 'node:fs';
-import { startRedis, type RedisServer } from '@token-broker/testing';
+
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { BudgetCalls } from '../../app/fakes/budget-bed.js';
 import { endOfPeriod, periodOf, type Period } from '../../app/fakes/fake-budget.js';
 import type { LimitCeilings } from '../../app/ports/upstream-budgets.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 const ROOT = '{test:upstream:u1}:';
 const DAY_MS = 86_400_000;
 const LIMITS: readonly LimitCeilings[] = [{ window: { kind: 'sliding', ms: 60_000 }, common: 5, reserve: 1 }];
 
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 let calls: BudgetCalls;
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
-
 beforeEach(async () => {
-  await client.flushall();
-  calls = new BudgetCalls(new RedisUpstreamBudgets({ client, namespace: 'test', onError: () => undefined }));
+  await redis.client.flushall();
+  calls = new BudgetCalls(
+    new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined }),
+  );
 });
 
 /** In seconds, rounded up to tens, by the end of the key's name. */
 async function lives(): Promise<Record<string, number>> {
-  const keys = await client.keys('*');
+  const keys = await redis.client.keys('*');
   const rows = await Promise.all(
-    keys.map(async (key) => [key.replace(ROOT, ''), 10 * Math.ceil((await client.pttl(key)) / 10_000)] as const),
+    keys.map(async (key) => [key.replace(ROOT, ''), 10 * Math.ceil((await redis.client.pttl(key)) / 10_000)] as const),
   );
   return Object.fromEntries(rows);
 }
@@ -63,14 +54,14 @@ it('keeps everything of an upstream under one hash tag, and nothing much longer 
 
 it('keeps neither calls of windows that nobody has, nor settled ones as open', async () => {
   await calls.make('a');
-  expect((await client.keys('*')).map((key) => key.replace(ROOT, '')).sort()).toEqual(['calendar', 'ended']);
+  expect((await redis.client.keys('*')).map((key) => key.replace(ROOT, '')).sort()).toEqual(['calendar', 'ended']);
 });
 
 it('sweeps out what no longer counts, at most a thousand calls at a time', async () => {
   const old = Array.from({ length: 1_500 }, (_, i) => ['1', `old ${String(i)}`]).flat();
-  for (const kind of ['common', 'reserve', 'ended']) await client.zadd(ROOT + kind, ...old);
+  for (const kind of ['common', 'reserve', 'ended']) await redis.client.zadd(ROOT + kind, ...old);
   const count = (): Promise<number[]> =>
-    Promise.all(['common', 'reserve', 'ended'].map((kind) => client.zcard(ROOT + kind)));
+    Promise.all(['common', 'reserve', 'ended'].map((kind) => redis.client.zcard(ROOT + kind)));
   await calls.permit('a', { limits: LIMITS });
   expect(await count()).toEqual([501, 500, 500]);
   await calls.permit('b', { limits: LIMITS });
@@ -79,15 +70,18 @@ it('sweeps out what no longer counts, at most a thousand calls at a time', async
 
 it('forgets calls whose end was never told, some time after they could arrive', async () => {
   const field = 'common 1 2';
-  await client.hset(`${ROOT}calls`, 'lost', field);
-  await client.zadd(`${ROOT}open`, '2', 'lost');
+  await redis.client.hset(`${ROOT}calls`, 'lost', field);
+  await redis.client.zadd(`${ROOT}open`, '2', 'lost');
   await calls.permit('a');
-  expect([await client.hkeys(`${ROOT}calls`), await client.zrange(`${ROOT}open`, '0', '-1')]).toEqual([['a'], ['a']]);
+  expect([await redis.client.hkeys(`${ROOT}calls`), await redis.client.zrange(`${ROOT}open`, '0', '-1')]).toEqual([
+    ['a'],
+    ['a'],
+  ]);
 });
 
 it('refuses permits while Redis has no memory, writes nothing then, and takes the ends of calls all the same', async () => {
   await calls.permit('a', { limits: LIMITS });
-  await client.config('SET', 'maxmemory', '1');
+  await redis.client.config('SET', 'maxmemory', '1');
   try {
     await expect(calls.permit('b', { limits: LIMITS })).rejects.toMatchObject({
       name: 'StoreError',
@@ -95,7 +89,7 @@ it('refuses permits while Redis has no memory, writes nothing then, and takes th
     });
     await calls.settle('a', { kind: 'throttled', pauseMs: 9_000, message: 'slowly' }, { limits: LIMITS });
   } finally {
-    await client.config('SET', 'maxmemory', '0');
+    await redis.client.config('SET', 'maxmemory', '0');
   }
   const { open, used, pausedMs } = await calls.state(LIMITS);
   expect([open, used]).toEqual([0, [{ common: 1, reserve: 0 }]]);
@@ -103,9 +97,9 @@ it('refuses permits while Redis has no memory, writes nothing then, and takes th
 });
 
 it('says nothing, and writes nothing, where a key is not what it should be', async () => {
-  await client.set(`${ROOT}calls`, 'not a hash');
+  await redis.client.set(`${ROOT}calls`, 'not a hash');
   await expect(calls.permit('a', { limits: LIMITS })).rejects.toMatchObject({ name: 'StoreError', outcome: 'refused' });
-  expect(await client.keys('*')).toEqual([`${ROOT}calls`]);
+  expect(await redis.client.keys('*')).toEqual([`${ROOT}calls`]);
 });
 
 it('knows days and months as the calendar does', async () => {
@@ -130,7 +124,7 @@ it('knows days and months as the calendar does', async () => {
     for (const times of [edges, before, anywhere]) {
       for (let from = 0; from < times.length; from += 1_000) {
         const some = times.slice(from, from + 1_000);
-        const lines = await client.eval(script, 0, period, ...some.map(String));
+        const lines = await redis.client.eval(script, 0, period, ...some.map(String));
         const expected = some.map((ms) => `${String(periodOf(period, ms))} ${String(endOfPeriod(period, ms))}`);
         expect(lines).toEqual(expected);
       }

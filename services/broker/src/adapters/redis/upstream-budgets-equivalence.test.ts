@@ -1,12 +1,12 @@
-import { SeededRandom, startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { SeededRandom, VirtualClock } from '@token-broker/testing';
+import { beforeAll, expect, it } from 'vitest';
 import { fakeBudgetBed, realBudgetBed, type BudgetBed } from '../../app/fakes/budget-bed.js';
 import { emptyBudget } from '../../app/fakes/fake-budget.js';
 import type { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { virtualTimeOf } from '../../app/fakes/virtual-redis-time.js';
 import type { LimitCeilings, PermitRequest, SettleRequest } from '../../app/ports/upstream-budgets.js';
 import { ceilingsFor, type CallClass, type Quota } from '../../domain/call-class.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 /** The last minute of a month. */
@@ -35,19 +35,11 @@ const QUOTAS: readonly (readonly Quota[])[] = [
 ];
 const WINDOWS: readonly Pick<LimitCeilings, 'window'>[] = QUOTAS.flat();
 
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 let setTime: (ms: number) => Promise<void>;
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-  setTime = virtualTimeOf(client);
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
+beforeAll(() => {
+  setTime = virtualTimeOf(redis.client);
 });
 
 interface World extends BudgetBed {
@@ -58,13 +50,13 @@ interface World extends BudgetBed {
 const KINDS = ['open', 'ended', 'common', 'reserve', 'calendar'] as const;
 
 async function realWorld(): Promise<World> {
-  const budgets = new RedisUpstreamBudgets({ client, namespace: 'test', onError: () => undefined });
-  const bed = await realBudgetBed(budgets, () => client.flushall(), setTime, START_MS);
+  const budgets = new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined });
+  const bed = await realBudgetBed(budgets, () => redis.client.flushall(), setTime, START_MS);
   const rows = async (kind: string): Promise<[string, number][]> => {
     const key = `{test:upstream:u1}:${kind}`;
     if (kind === 'calendar')
-      return Object.entries(await client.hgetall(key)).map(([name, value]) => [name, Number(value)]);
-    const flat = await client.zrange(key, '0', '-1', 'WITHSCORES');
+      return Object.entries(await redis.client.hgetall(key)).map(([name, value]) => [name, Number(value)]);
+    const flat = await redis.client.zrange(key, '0', '-1', 'WITHSCORES');
     return flat.flatMap((name, i): [string, number][] => (i % 2 === 0 ? [[name, Number(flat[i + 1])]] : []));
   };
   return {

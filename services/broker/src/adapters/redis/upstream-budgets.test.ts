@@ -1,6 +1,5 @@
-import { startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { VirtualClock } from '@token-broker/testing';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ANSWERED,
   BudgetCalls,
@@ -11,6 +10,7 @@ import {
 } from '../../app/fakes/budget-bed.js';
 import { virtualTimeOf } from '../../app/fakes/virtual-redis-time.js';
 import type { LimitCeilings, PermitReply } from '../../app/ports/upstream-budgets.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 /** The last half minute of January 2027. */
@@ -27,24 +27,16 @@ const full = (retryAfterMs: number): PermitReply => ({
   ...{ kind: 'refused', why: 'limit', code: 'QUOTA_EXHAUSTED', message: 'the quota is used up', retryAfterMs },
 });
 
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 let setTime: (ms: number) => Promise<void>;
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-  setTime = virtualTimeOf(client);
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
+beforeAll(() => {
+  setTime = virtualTimeOf(redis.client);
 });
 
 function realBed(): Promise<BudgetBed> {
-  const budgets = new RedisUpstreamBudgets({ client, namespace: 'test', onError: () => undefined });
-  return realBudgetBed(budgets, () => client.flushall(), setTime, START_MS);
+  const budgets = new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined });
+  return realBudgetBed(budgets, () => redis.client.flushall(), setTime, START_MS);
 }
 
 describe.each([

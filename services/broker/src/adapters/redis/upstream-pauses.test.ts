@@ -1,6 +1,5 @@
-import { startRedis, VirtualClock, type RedisServer } from '@token-broker/testing';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { VirtualClock } from '@token-broker/testing';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   ANSWERED,
   BudgetCalls,
@@ -11,6 +10,7 @@ import {
 } from '../../app/fakes/budget-bed.js';
 import { virtualTimeOf } from '../../app/fakes/virtual-redis-time.js';
 import type { LimitCeilings, PermitReply, SettleRequest } from '../../app/ports/upstream-budgets.js';
+import { redisOfFile } from './fakes/redis-of-file.js';
 import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 const START_MS = Date.UTC(2027, 0, 1);
@@ -26,24 +26,16 @@ const DOWN = { kind: 'unavailable', code: 'IDP_UNAVAILABLE', message: 'it is dow
 const REFUSED = { kind: 'credential-refused', code: 'IDP_DENIED', message: 'unknown client' } as const;
 const throttled = (pauseMs: number): SettleRequest['outcome'] => ({ kind: 'throttled', pauseMs, message: 'slowly' });
 
-let server: RedisServer;
-let client: Redis;
+const redis = redisOfFile();
 let setTime: (ms: number) => Promise<void>;
 
-beforeAll(async () => {
-  server = await startRedis();
-  client = new Redis({ host: server.host, port: server.port });
-  setTime = virtualTimeOf(client);
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
+beforeAll(() => {
+  setTime = virtualTimeOf(redis.client);
 });
 
 function realBed(): Promise<BudgetBed> {
-  const budgets = new RedisUpstreamBudgets({ client, namespace: 'test', onError: () => undefined });
-  return realBudgetBed(budgets, () => client.flushall(), setTime, START_MS);
+  const budgets = new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined });
+  return realBudgetBed(budgets, () => redis.client.flushall(), setTime, START_MS);
 }
 
 describe.each([
