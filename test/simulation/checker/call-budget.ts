@@ -24,11 +24,20 @@ interface Call {
   readonly before: number;
   /** Redis had just lost data. */
   readonly isExcused: boolean;
+  /** What Redis knew of when it permitted the call. */
+  readonly pause: Pause | undefined;
   /** Time of Redis until which it may have arrived. */
   untilRedisMs: number;
   /** The pause that its caller was asked for. */
   retryAfterMs: number;
   isSettled: boolean;
+}
+
+/** From when Redis knew of it, and until when it lasts. */
+interface Pause {
+  readonly upstream: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
 }
 
 /**
@@ -46,7 +55,7 @@ export class CallBudget {
   readonly #counting = new Map<string, Call>();
   /** The latest arrivals, as many as the limit, the oldest first. */
   readonly #arrivals: { readonly atMs: number; readonly call: Call }[] = [];
-  #pause: { readonly upstream: string; readonly fromMs: number; readonly untilMs: number } | undefined;
+  #pause: Pause | undefined;
   #lostAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(absences: Absences, expect: Expect, quota: QuotaBounds | undefined, drift: number) {
@@ -70,7 +79,7 @@ export class CallBudget {
     const isExcused = this.#lostAtMs >= atMs - windowMs - callMs;
     const before = this.#counted(redisMs + ROUNDING_MS, (one) => one.upstream === upstream && !one.isRefetch);
     const call = {
-      ...{ process, upstream, begunAtMs: atMs, callMs, isRefetch, before, isExcused },
+      ...{ process, upstream, begunAtMs: atMs, callMs, isRefetch, before, isExcused, pause: this.#pause },
       ...{ untilRedisMs: redisMs + callMs, retryAfterMs: 0, isSettled: false },
     };
     this.#calls.set(permit, call);
@@ -149,14 +158,8 @@ export class CallBudget {
   }
 
   #keepsPause(permit: string, call: Call, atMs: number): void {
-    const pause = this.#pause;
-    if (
-      pause === undefined ||
-      call.begunAtMs < pause.fromMs ||
-      call.upstream !== pause.upstream ||
-      this.#lostAtMs >= pause.fromMs
-    )
-      return;
+    const { pause } = call;
+    if (call.upstream !== pause?.upstream || this.#lostAtMs >= pause.fromMs) return;
     this.#expect('pause', atMs >= pause.untilMs, () => {
       return `call ${permit} arrived ${String(pause.untilMs - atMs)} ms before the end of a pause that Redis knew of since ${String(pause.fromMs)} ms`;
     });

@@ -429,8 +429,10 @@ describe('a quota', () => {
     call('1', 0);
     call('2', 1);
     see('b1', { kind: 'call-ended', call: 1, permit: '1', heard: 'throttled', retryAfterMs: 1_000 }, 10);
+    call('just before', 11, { isRefetch: true });
     see('b1', { kind: 'settled', permit: '1', redisMs: 11, wasMade: true }, 11);
     arrives('2', 500);
+    arrives('just before', 501);
     expect(checker.violation).toBeUndefined();
     call('3', 900, { isRefetch: true });
     arrives('3', 950);

@@ -69,10 +69,12 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const isUpstream = isUpstreamOf(world);
   const generations = new Map(world.slots.map(({ slot, partition }) => [slot, generationOf(world, slot, partition)]));
   const calls = world.idp.calls;
-  const ends = world.observer.upstream.ends;
+  const { observer } = world;
+  const { ends } = observer.upstream;
+  const revokedBefore = observer.revokedSlots;
   const fromMs = world.loop.nowMs;
   await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + windowMs, mayGoOn);
-  const ended = world.observer.upstream.ends - ends;
+  const ended = observer.upstream.ends - ends;
   // A family that was over is found out by a renewal, and an operator takes his time.
   const againMs = ended > 0 ? REAUTHORISED_WITHIN_MS + LIVES * tokenLifeMs : 0;
   if (againMs > 0) await world.loop.run(world.loop.nowMs + againMs, mayGoOn);
@@ -81,11 +83,13 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
   for (const { slot, partition } of world.slots)
     if (generationOf(world, slot, partition) === generations.get(slot)) return `${slot} was not renewed`;
-  // Each life is at least 0.6 of its length before it is renewed; rejections and one renewal under way come on top.
+  // Each life is at least 0.6 of its length before it is renewed; rejections, revocations that came late and one renewal under
+  // way come on top.
   // One that caches gives tokens that have lived for a while already.
   const shortest = world.shape.idpCaches ? 0.3 : 0.6;
   const lives = LIVES + (windowMs + againMs) / tokenLifeMs;
-  const most = world.slots.length * (Math.ceil(lives / shortest) + 1 + 2 * ended) + world.observer.rejections;
+  const revoked = observer.revokedSlots - revokedBefore;
+  const most = world.slots.length * (Math.ceil(lives / shortest) + 1 + 2 * ended) + revoked + observer.rejections;
   const made = world.idp.calls - calls;
   return made > most
     ? `${String(made)} calls of the identity provider were made where ${String(most)} would do`

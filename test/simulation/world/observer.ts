@@ -41,6 +41,8 @@ export class Observer implements Watch {
   #revokedAtMs = Number.NEGATIVE_INFINITY;
   /** Generations that were reported as refused and went. */
   rejections = 0;
+  /** Slots that revocations have covered, once for each. */
+  revokedSlots = 0;
 
   constructor(world: Surroundings, checker: Checker) {
     this.#world = world;
@@ -130,6 +132,7 @@ export class Observer implements Watch {
         this.#orders.set(id, order);
         order.floors.set(index, reply.floor);
         const slots = this.#covered(target, index).map(({ slot }) => slot);
+        this.revokedSlots += slots.length;
         const { epoch } = reply.asOf;
         this.#tell(process, { kind: 'floor-raised', id, partition: index, epoch, floor: reply.floor, slots });
         this.#world.pass('floor-raised', process);
