@@ -43,17 +43,24 @@ export function startRequests(raw: RawCaller, subject: string, callers = 8): Loa
 }
 
 /** What a caller with a near cache was handed: the token's place in time, or the code of the refusal. */
-export type Handed = { readonly epoch: number; readonly generation: number } | { readonly code: string };
+export type Handed =
+  { readonly epoch: number; readonly generation: number } | { readonly code: string; readonly message: string };
 
 /** One caller with a near cache. */
 export function startGets(handle: SourceHandle): Load<Handed> {
   return startLoad(1, () =>
     handle.get({ timeoutMs: 5_000 }).then(
       ({ epoch, generation }) => ({ epoch, generation }),
-      (error: unknown) => ({ code: String((error as { code?: unknown }).code) }),
+      (error: unknown) => ({ message: String(error), code: String((error as { code?: unknown }).code) }),
     ),
   );
 }
+
+/** Each refusal, in words. */
+export const refusalsIn = (replies: readonly (GetReply | Handed)[]): string[] =>
+  replies.flatMap((reply) =>
+    'error' in reply ? [`${reply.error.code}: ${reply.error.message}`] : 'code' in reply ? [reply.message] : [],
+  );
 
 export const codesOf = (replies: readonly (GetReply | Handed)[]): Set<string> =>
   new Set(replies.flatMap((reply) => ('error' in reply ? [reply.error.code] : 'code' in reply ? [reply.code] : [])));
