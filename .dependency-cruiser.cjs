@@ -10,6 +10,16 @@ const { join } = require('node:path');
 /** Tests, and what they run in the place of the real thing: neither is built. */
 const TEST_FILE = String.raw`\.test\.ts$|/fakes/`;
 const BROKER = '^services/broker/src';
+/** The rooms of the broker's use cases, from the ground up. */
+const APP_FLOORS = [
+  ['ports', 'sources', 'tokens'],
+  ['memory', 'upstream'],
+  ['cluster'],
+  ['flight', 'revocation'],
+  ['requests'],
+  ['refresher', 'event-listener', 'configuration-in-force'],
+  ['broker'],
+];
 const NATS_PACKAGES = String.raw`(^|/)node_modules/(nats|@nats-io/[^/]+)/`;
 const REDIS_PACKAGES = '(^|/)node_modules/(ioredis|redlock)/';
 const UPSTREAM_PACKAGES = '(^|/)node_modules/(openid-client|undici|oauth4webapi|@aws-sdk/[^/]+)/';
@@ -183,6 +193,17 @@ module.exports = {
         pathNot: [`${BROKER}/(domain|app)/`, '^libs/(foundation|protocol|configuration)/'],
       },
     },
+    ...APP_FLOORS.slice(0, -1).map((rooms, floor) => ({
+      name: 'app-rooms-know-no-room-above',
+      comment: `Of the broker's use cases, ${rooms.join(' and ')} serve those above and know none of them.`,
+      severity: 'error',
+      from: { path: `${BROKER}/app/(${rooms.join('|')})/`, pathNot: TEST_FILE },
+      to: {
+        path: `${BROKER}/app/(${APP_FLOORS.slice(floor + 1)
+          .flat()
+          .join('|')})(/|[.]ts$)`,
+      },
+    })),
     {
       name: 'app-knows-the-types-of-the-configuration',
       comment: 'A use case is given parsed configuration; reading it is not its work.',

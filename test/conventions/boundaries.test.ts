@@ -120,5 +120,5 @@ describe('the boundary check', () => {
       .filter(({ module }) => module === '@token-broker/foundation');
     expect(crossing.length).toBeGreaterThan(0);
     expect(new Set(crossing.map(({ resolved }) => resolved))).toEqual(new Set(['libs/foundation/src/index.ts']));
-  });
+  }, 60_000);
 });

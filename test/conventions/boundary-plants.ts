@@ -57,7 +57,8 @@ export const allowedFiles: Readonly<Record<string, string>> = {
   'services/broker/src/compose.ts': `import './adapters/nats/connection.js';\nimport './adapters/redis/store.js';\nimport './adapters/providers/oauth2.js';\nimport './app/use-case.js';\nexport function compose(): void {}\n`,
   'services/broker/src/domain/decision.ts': `import { createHash } from 'node:crypto';\nimport '@token-broker/foundation';\nimport '@token-broker/protocol';\nexport const decide = createHash;\n`,
   'services/broker/src/app/ports/store.ts': `import '../../domain/decision.js';\nexport interface Store { readonly x: 1 }\nexport const limit = 1;\n`,
-  'services/broker/src/app/use-case.ts': `import type { Settings } from '@token-broker/configuration';\nimport type { Store } from './ports/store.js';\nimport '../domain/decision.js';\nexport const use = (s: Settings, t: Store): unknown => [s, t];\n`,
+  'services/broker/src/app/use-case.ts': `import type { Settings } from '@token-broker/configuration';\nimport type { Store } from './ports/store.js';\nimport '../domain/decision.js';\nimport './requests/ask.js';\nexport const use = (s: Settings, t: Store): unknown => [s, t];\n`,
+  'services/broker/src/app/requests/ask.ts': `export const ask = 1;\n`,
   'services/broker/src/adapters/nats/connection.ts': `import 'nats';\nimport type { use } from '../../app/use-case.js';\nexport type Use = typeof use;\n`,
   'services/broker/src/adapters/redis/store.ts': `import 'ioredis';\nimport 'redlock';\nimport { limit } from '../../app/ports/store.js';\nimport '../../domain/decision.js';\nimport './script.js';\nexport const store = limit;\n`,
   'services/broker/src/adapters/redis/script.ts': `import { readFileSync } from 'node:fs';\nexport const script = readFileSync;\n`,
@@ -142,6 +143,16 @@ const plants: readonly Plant[] = [
     rule: 'app-knows-ports-only',
     file: 'services/broker/src/app/up.ts',
     content: imports('../adapters/redis/store.js'),
+  },
+  {
+    rule: 'app-rooms-know-no-room-above',
+    file: 'services/broker/src/app/memory/up.ts',
+    content: imports('../requests/ask.js'),
+  },
+  {
+    rule: 'app-rooms-know-no-room-above',
+    file: 'services/broker/src/app/revocation/up.ts',
+    content: imports('../requests/ask.js'),
   },
   {
     rule: 'app-knows-the-types-of-the-configuration',
