@@ -24,7 +24,7 @@ import { bodyOf, type SlotState } from './near-cache/slot-state.js';
 import type { Requester } from './requester.js';
 import type { Token } from './token.js';
 
-/** Requests that one fetch makes when brokers answer with less than this client knows of. */
+/** Requests that one fetch makes when brokers answer with less than this client knows of, or that another one may be able to. */
 const MAX_ATTEMPTS = 4;
 /** Without a reply for so long, the request is sent again: the broker that took it may be gone, and asking twice costs nothing. */
 const RESEND_AFTER_MS = 3_000;
@@ -97,7 +97,14 @@ export class Fetcher {
       // The second try goes at once: it says what is known, which makes a broker that lags read Redis.
       if (attempt > 2)
         await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
-      const { reply, sentAtMs } = await this.#request(state, wish, deadlineAtMs, why !== undefined);
+      let answered: Answered;
+      try {
+        answered = await this.#request(state, wish, deadlineAtMs, why !== undefined);
+      } catch (error) {
+        if (attempt < MAX_ATTEMPTS && isOfOneBroker(error)) continue;
+        throw error;
+      }
+      const { reply, sentAtMs } = answered;
       // The first word of a broker may be this one: how long its token may be kept is not guessed.
       if (reply.timing !== undefined) cache.adoptTiming(reply.timing);
       const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
@@ -147,6 +154,11 @@ export class Fetcher {
       if (heard.inTime) return heard.value;
     }
   }
+}
+
+/** The broker that was asked is leaving, or was too slow to fetch: it says that another one may be asked at once. */
+function isOfOneBroker(error: unknown): boolean {
+  return error instanceof TokenBrokerError && error.code === 'BROKER_UNAVAILABLE' && error.retryAfterMs === 0;
 }
 
 /** A reply, and when the request was sent that it answers: its life is counted from there. */
