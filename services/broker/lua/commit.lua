@@ -8,6 +8,9 @@ local hash = ARGV[14]
 -- The hash of a token that died before this record came, and whether only a resource server has refused the record's own:
 -- one that is refused by mistake may be fetched again, until it is revoked.
 local deadHash, rejected = unpack(redis.call('HMGET', KEYS[4], 'deadHash', 'rejected'))
+-- Until when there is something to remember: a token that died may live longer at its provider than the one that takes its
+-- place here, and must not come back in the meantime.
+local keptUntil = now + math.max(0, redis.call('PTTL', KEYS[4]))
 local recordIsDead = record.hash and (record.revoked or record.generation < floor or (record.generation == floor and not rejected))
 
 local function committed()
@@ -22,11 +25,14 @@ if claimed <= floor then
   if isUsable() and record.hash == hash then return reply('lost') end
   if isUsable() then
     redis.call('HSET', KEYS[4], 'deadHash', hash)
+    redis.call('PEXPIREAT', KEYS[4], text(math.max(expiresAt, keptUntil)))
   else
+    -- Sent again after a lost reply, it must not push out what the first time has kept.
+    if record.hash and record.hash ~= hash then deadHash = record.hash end
     redis.call('DEL', KEYS[4])
     redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'hash', hash, 'revoked', '1',
-      'deadHash', record.hash or deadHash or '')
-    redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
+      'deadHash', deadHash or '')
+    redis.call('PEXPIREAT', KEYS[4], text(math.max(expiresAt, keptUntil)))
   end
   return reply('dead')
 end
@@ -41,7 +47,7 @@ if recordIsDead or (rejected and record.hash ~= hash) then deadHash = record.has
 redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
   'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', deadHash or '', 'source', source, 'provider', provider)
-redis.call('PEXPIREAT', KEYS[4], text(expiresAt))
+redis.call('PEXPIREAT', KEYS[4], text((deadHash or '') == '' and expiresAt or math.max(expiresAt, keptUntil)))
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
 redis.call('ZADD', KEYS[8], text(expiresAt), slot)
 if redis.call('HGET', KEYS[6], 'attempt') == attempt then redis.call('DEL', KEYS[6]) end

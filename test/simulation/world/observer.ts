@@ -38,7 +38,8 @@ export class Observer implements Watch {
   /** By partition and target: when a floor was last confirmed. */
   readonly #confirmedAtMs = new Map<string, number>();
   #replacedAtMs = Number.NEGATIVE_INFINITY;
-  #revokedAtMs = Number.NEGATIVE_INFINITY;
+  /** When something was revoked, or a source was given another refresh token: what was in the air then is of no use. */
+  readonly #interruptedAtMs: number[] = [];
   /** Generations that were reported as refused and went. */
   rejections = 0;
   /** Slots that revocations have covered, once for each. */
@@ -127,7 +128,7 @@ export class Observer implements Watch {
       },
       revoke: (script, target, index, id, policy) => {
         const reply = scripts.revoke(script, target, index, id, policy);
-        this.#revokedAtMs = this.#world.loop.nowMs;
+        if (!this.#orders.has(id)) this.#interruptedAtMs.push(this.#world.loop.nowMs);
         const order = this.#orders.get(id) ?? { target, floors: new Map<number, number>(), durable: false };
         this.#orders.set(id, order);
         order.floors.set(index, reply.floor);
@@ -203,9 +204,11 @@ export class Observer implements Watch {
       this.#world.reauthorise(source);
       if (this.upstream.lacksRefreshToken(source, askedAtMs - TOLD_WITHIN_MS)) return;
     }
-    // Its slots spend one refresh token after the other; what is revoked in the air is fetched once more, behind the others.
-    const isQueued = shape.audiences > 1 && refreshedSources(shape).includes(source);
-    if (code === 'DEADLINE' && isQueued && this.#revokedAtMs >= askedAtMs - shape.requestTimeoutMs) return;
+    // It spends one refresh token after the other: what was in the air is waited for, and fetched once more, behind other slots.
+    if (code === 'DEADLINE' && refreshedSources(shape).includes(source)) {
+      const interruptions = this.#interruptedAtMs.filter((atMs) => atMs >= askedAtMs - shape.requestTimeoutMs).length;
+      if (interruptions >= (shape.audiences > 1 ? 1 : 2)) return;
+    }
     // Judged where Redis said that there was no room.
     if (code === 'QUOTA_EXHAUSTED' && shape.quota !== undefined) return;
     this.#world.refusals.push({ askedAtMs, code });
@@ -301,6 +304,7 @@ export class Observer implements Watch {
   }
 
   #tell(process: SimulatedProcess | undefined, seen: Seen): void {
+    if (seen.kind === 'seeded') this.#interruptedAtMs.push(this.#world.loop.nowMs);
     this.#see(process?.name ?? '-', seen);
   }
 

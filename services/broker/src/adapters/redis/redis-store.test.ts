@@ -352,6 +352,41 @@ describe.each([
       },
     );
 
+    describe('a token that was revoked, and outlives what takes its place,', () => {
+      const shortLived = (
+        { asOf: { redisMs } }: Extract<ReserveReply, { kind: 'go' }>,
+        lifeMs: number,
+      ): Partial<CommitRequest> => ({
+        ...{ expiresAtMs: redisMs + lifeMs, usableUntilMs: redisMs + lifeMs },
+      });
+
+      it('is not taken again after a token that was on its way, and is over by now', async () => {
+        const store = createStore();
+        const late = await go(store, 'late', { callMs: 1 });
+        await bed.pass(1);
+        await store.commit(commitOf(await go(store, 'a1'), 'a1', { tokenHash: 'same' }));
+        const { floor } = await store.revoke({ kind: 'slot', slot: address.slot }, address.partition, 'r1');
+        const over = commitOf(late, 'late', { ...shortLived(late, 0), tokenHash: 'over' });
+        // Sent twice, since the first reply was lost.
+        expect([(await store.commit(over)).kind, (await store.commit(over)).kind]).toEqual(['dead', 'dead']);
+        const next = await go(store, 'a2', { floor });
+        expect((await store.commit(commitOf(next, 'a2', { tokenHash: 'same' }))).kind).toBe('replayed');
+      });
+
+      it('is not taken again after a shorter token has come and gone', async () => {
+        const store = createStore();
+        await store.commit(commitOf(await go(store, 'a1'), 'a1', { tokenHash: 'same' }));
+        const { floor } = await store.revoke({ kind: 'slot', slot: address.slot }, address.partition, 'r1');
+        const short = await go(store, 'a2', { floor });
+        expect((await store.commit(commitOf(short, 'a2', shortLived(short, 200)))).kind).toBe('ok');
+        await bed.pass(200);
+        expect((await store.read(address, 0)).kind).toBe('miss');
+        expect(await store.list({}, 10)).toMatchObject({ slots: [] });
+        const next = await go(store, 'a3', { floor });
+        expect((await store.commit(commitOf(next, 'a3', { tokenHash: 'same' }))).kind).toBe('replayed');
+      });
+    });
+
     describe.each([
       { kind: 'slot', slot: address.slot },
       { kind: 'source', source: 'payments-api' },

@@ -14,6 +14,8 @@ export interface FakeRecord {
   readonly tokenHash: string;
   /** Of a token that died before this record came. */
   readonly deadHash: string | undefined;
+  /** When the key goes: the dead token may live longer than this one. */
+  readonly forgottenAtMs: number;
   /** Refused by a resource server, and not revoked. */
   readonly rejected: boolean;
   readonly source: string;

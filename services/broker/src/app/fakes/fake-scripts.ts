@@ -100,20 +100,21 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
     return { kind: 'ok', asOf: script.asOf(), generation: of, ...(channel === undefined ? {} : { channel }) };
   };
   const record = unexpired(slot, nowMs);
+  const keptUntilMs = Math.max(expiresAtMs, record?.forgottenAtMs ?? 0);
   if (request.epoch !== partition.epoch) return refused('epoch');
   const isDead =
     record !== undefined &&
     (record.generation < floor || (!record.rejected && (record.sealed === undefined || record.generation === floor)));
   if (generation <= floor) {
     if (!isUsable(script, slot, address)) {
-      const deadHash = record?.tokenHash ?? record?.deadHash;
+      const deadHash = record?.tokenHash === tokenHash ? record.deadHash : (record?.tokenHash ?? record?.deadHash);
       const { epoch } = partition;
       slot.record = {
         ...{ generation, epoch, expiresAtMs, usableUntilMs: 0, recipe: '', sealed: undefined, attempt: '' },
-        ...{ tokenHash, deadHash, rejected: false, source: '', provider: '' },
+        ...{ tokenHash, deadHash, forgottenAtMs: keptUntilMs, rejected: false, source: '', provider: '' },
       };
     } else if (record?.tokenHash === tokenHash) return refused('lost');
-    else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash };
+    else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash, forgottenAtMs: keptUntilMs };
     return refused('dead');
   }
   if (record?.attempt === attempt && record.epoch === partition.epoch) return committed(record.generation);
@@ -136,6 +137,7 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
     attempt,
     tokenHash,
     deadHash,
+    forgottenAtMs: (deadHash ?? '') === '' ? expiresAtMs : keptUntilMs,
     rejected: false,
   };
   slot.record = { ...token, recipe, source, provider };
@@ -248,6 +250,7 @@ export function list(
     if (record.generation <= partition.floorOf(address)) continue;
     const { source, epoch, generation, expiresAtMs } = record;
     const remainingMs = expiresAtMs - nowMs;
+    if (remainingMs <= 0) continue;
     rows.push({ slot: name, partition: index, source, epoch, generation, expiresAtMs, remainingMs });
   }
   return rows;
@@ -270,7 +273,7 @@ function hit({ partition, asOf }: Script, slot: FakeSlot, address: SlotAddress, 
 
 /** Expired records are gone, as by `PEXPIREAT`. */
 function unexpired(slot: FakeSlot, nowMs: number): FakeSlot['record'] {
-  if (slot.record !== undefined && slot.record.expiresAtMs <= nowMs) slot.record = undefined;
+  if (slot.record !== undefined && slot.record.forgottenAtMs <= nowMs) slot.record = undefined;
   return slot.record;
 }
 
