@@ -79,7 +79,9 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const againMs = ended > 0 ? REAUTHORISED_WITHIN_MS + LIVES * tokenLifeMs : 0;
   if (againMs > 0) await world.loop.run(world.loop.nowMs + againMs, mayGoOn);
   if (!mayGoOn()) return undefined;
-  const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= fromMs && !isUpstream(code));
+  // Who asks before that may join what began during the faults, and fails with it.
+  const calmMs = Math.max(fromMs, world.scenario.troubleUntilMs + world.shape.requestTimeoutMs);
+  const refused = world.refusals.find(({ askedAtMs, code }) => askedAtMs >= calmMs && !isUpstream(code));
   if (refused !== undefined) return `a caller was refused with ${refused.code}, although nothing was wrong`;
   for (const { slot, partition } of world.slots)
     if (generationOf(world, slot, partition) === generations.get(slot)) return `${slot} was not renewed`;
