@@ -78,13 +78,16 @@ async function startOnce(options: RedisClusterOptions): Promise<RedisCluster> {
     },
     async takenOver(key, lost, of) {
       await cluster.serving(of);
-      return eventually(
+      const master = await eventually(
         async () => {
           const [first, ...others] = await Promise.all(of.map((server) => cluster.masterOf(key, server)));
           return first !== lost && others.every((other) => other === first) ? first : undefined;
         },
         { what: 'another master', withinMs: 20_000, everyMs: 25 },
       );
+      // Who has taken over may count the cluster as down for a moment still.
+      await cluster.serving(of);
+      return master;
     },
     async masterOf(key, asked = servers[0]) {
       if (asked === undefined) throw new Error('the cluster has no node');
