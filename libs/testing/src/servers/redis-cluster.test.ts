@@ -1,9 +1,10 @@
 import { afterEach, expect, it } from 'vitest';
+import { eventually } from '../eventually.js';
 import { startFaultProxy } from '../fault-proxy.js';
 import { startRedisCluster } from './redis-cluster.js';
 import { redisCommand } from './redis-command.js';
 import { startRedisReplica } from './redis-replica.js';
-import { startRedis } from './redis-server.js';
+import { startRedis, type RedisServer } from './redis-server.js';
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -21,13 +22,23 @@ it('a cluster serves every key from one of its masters, and goes on with the rep
   const [key = ''] = keys;
   const lost = await cluster.masterOf(key);
   await redisCommand(lost, 'SET', key, 'value');
-  await redisCommand(lost, 'WAIT', '1', '1000');
+  const [replica] = cluster.replicas[cluster.masters.indexOf(lost)] ?? [];
+  if (replica === undefined) throw new Error('the master has no replica');
+  // WAIT speaks of the connection that wrote: here each command has its own.
+  const written = await offsetOf(lost);
+  await eventually(async () => (await offsetOf(replica)) >= written, { what: 'the replica to have it' });
   await lost.kill('SIGKILL');
   const left = [...cluster.masters, ...cluster.replicas.flat()].filter((server) => server !== lost);
-  const [replica] = cluster.replicas[cluster.masters.indexOf(lost)] ?? [];
   expect(await cluster.takenOver(key, lost, left)).toBe(replica);
-  expect(replica === undefined ? '' : await redisCommand(replica, 'GET', key)).toBe('value');
+  expect(await redisCommand(replica, 'GET', key)).toBe('value');
 });
+
+/** How much of the stream of writes a server has written, or taken. */
+async function offsetOf(server: RedisServer): Promise<number> {
+  const text = await redisCommand(server, 'INFO', 'replication');
+  const [, offset] = /slave_repl_offset:(\d+)/.exec(text) ?? /master_repl_offset:(\d+)/.exec(text) ?? [];
+  return Number(offset);
+}
 
 it('a replica has what its link lets through, and becomes a master with that', async () => {
   const master = await startRedis();
