@@ -11,6 +11,8 @@ import { storedRecord } from './stored-record.js';
 const MINUTES_MS = 60_000;
 /** Far longer than the jumps: no token dies of one. */
 const LIFE_SECONDS = 7_200;
+/** An event between two replicas of a loaded machine. */
+const AGREED_WITHIN_MS = 2_000;
 const HELD = subjects.get('billing', 'payments-api');
 
 let redis: RedisServer;
@@ -101,6 +103,11 @@ it('F32: the clock jumps over the end of a flight: a second call at most, and on
   expect(stack.idpCalls() - calls).toBe(2);
   const { slot } = (await stack.client('billing')).source('payments-api');
   expect((await storedRecord(direct, slot))?.generation).toBe(Math.max(...tokens.keys()));
-  expect(generationsOf(await answers())).toEqual(new Set([Math.max(...tokens.keys())]));
+  // Both are good. A replica that holds the earlier one hears of the later one by its event.
+  const latest = Math.max(...tokens.keys());
+  await eventually(async () => [...generationsOf(await answers())].every((generation) => generation === latest), {
+    what: 'every replica to answer with the later one',
+    withinMs: AGREED_WITHIN_MS,
+  });
   expect(await totalOf(stack, 'token_broker_idp_calls_total', { outcome: 'ok' })).toBe(stack.idpCalls());
 });
