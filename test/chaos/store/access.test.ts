@@ -66,7 +66,7 @@ it('NOPERM: the command that Redis refuses is named, callers are told that the s
   const billing = await startWithUser();
   const operator = await stack.operator();
   const [held, notHeld] = [subjects.get('billing', 'payments-api'), subjects.get('billing', 'orders-api')];
-  const { generation } = await billing.token(held);
+  await billing.token(held);
 
   // Inside a script; before 7.2 Redis itself does not say which one of its commands.
   await stack.direct.call('ACL', 'SETUSER', 'broker', '-xadd');
@@ -77,6 +77,9 @@ it('NOPERM: the command that Redis refuses is named, callers are told that the s
     what: 'the command in the log',
   });
   await stack.direct.call('ACL', 'SETUSER', 'broker', '+xadd');
+  // The script was ended in its middle: what is held may be dropped for it, until a revocation has come through.
+  await eventually(() => operator.revoke({ selector: { source: 'payments-api' } }), { what: 'a revocation' });
+  const { generation } = await billing.token(held);
 
   // Every script.
   await stack.direct.call('ACL', 'SETUSER', 'broker', '-evalsha', '-eval');
