@@ -10,8 +10,8 @@ import { scenarioOf } from './scenario-of-seed.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SEEDS = 10_000;
-/** What the seeds may take on two cores where others are at work too, and the bugs; alone, seeds take less than 180 s. */
-const SEEDS_WITHIN_MS = 240_000;
+/** What the seeds may take on two cores, and the bugs. */
+const SEEDS_WITHIN_MS = 180_000;
 const BUGS_WITHIN_MS = 300_000;
 
 /** Runs the program that `npm run simulate` runs; resolves to its summary. */

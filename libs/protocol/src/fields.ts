@@ -8,7 +8,7 @@ export const version = z.literal(1, { error: 'unsupported version; this broker s
 export const identifier = z.string().regex(IDENTIFIER_PATTERN, 'must match [A-Za-z0-9_-]{1,64}');
 export const slot = z.string().regex(SLOT_PATTERN, 'is not a slot');
 /** Epochs, generations and sequence numbers: integers that a double holds exactly. */
-export const ordinal = z.int({ error: 'must be an integer' }).min(0).max(Number.MAX_SAFE_INTEGER);
+export const ordinal = z.int({ error: 'must be an integer' }).min(0);
 export const milliseconds = z.int({ error: 'must be an integer number of milliseconds' }).min(0);
 export const partition = z.int().min(0).max(1_023);
 

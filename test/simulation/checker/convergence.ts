@@ -8,7 +8,7 @@ import type { World } from '../world/world.js';
 const CONVERGED_WITHIN_MS = 45_000;
 /** How often it is looked. */
 const LOOK_EVERY_MS = 500;
-/** In how many token lives after that renewals must have happened. */
+/** Within how many token lives after that every slot must have been renewed. */
 const LIVES = 1.3;
 /** How long a source may be without a good refresh token, once somebody has noticed. */
 const REAUTHORISED_WITHIN_MS = 8_000;
@@ -73,7 +73,13 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   const { ends } = observer.upstream;
   const revokedBefore = observer.revokedSlots;
   const fromMs = world.loop.nowMs;
-  await world.loop.run(world.loop.nowMs + LIVES * tokenLifeMs + windowMs, mayGoOn);
+  const untilMs = fromMs + LIVES * tokenLifeMs + windowMs;
+  const areRenewed = (): boolean =>
+    world.slots.every(({ slot, partition }) => generationOf(world, slot, partition) !== generations.get(slot));
+  while (world.loop.nowMs < untilMs && !areRenewed()) {
+    await world.loop.run(Math.min(world.loop.nowMs + LOOK_EVERY_MS, untilMs), mayGoOn);
+    if (!mayGoOn()) return undefined;
+  }
   const ended = observer.upstream.ends - ends;
   // A family that was over is found out by a renewal, and an operator takes his time.
   const againMs = ended > 0 ? REAUTHORISED_WITHIN_MS + LIVES * tokenLifeMs : 0;
@@ -89,7 +95,7 @@ async function renewals(world: World, mayGoOn: () => boolean): Promise<string | 
   // way come on top.
   // One that caches gives tokens that have lived for a while already.
   const shortest = world.shape.idpCaches ? 0.3 : 0.6;
-  const lives = LIVES + (windowMs + againMs) / tokenLifeMs;
+  const lives = (world.loop.nowMs - fromMs) / tokenLifeMs;
   const revoked = observer.revokedSlots - revokedBefore;
   const most = world.slots.length * (Math.ceil(lives / shortest) + 1 + 2 * ended) + revoked + observer.rejections;
   const made = world.idp.calls - calls;
