@@ -56,7 +56,8 @@ function decodeJson(bytes: Uint8Array, maxBytes: number): Result<unknown, string
   } catch {
     return err('the message is not valid UTF-8');
   }
-  if (depthOf(text) > LIMITS.depth) return err(`the message is nested deeper than ${String(LIMITS.depth)} levels`);
+  if (mayBeDeep(text) && depthOf(text) > LIMITS.depth)
+    return err(`the message is nested deeper than ${String(LIMITS.depth)} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -72,6 +73,15 @@ function decodeJson(bytes: Uint8Array, maxBytes: number): Result<unknown, string
 function hasForbiddenName(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).some(([name, inner]) => FORBIDDEN_NAMES.has(name) || hasForbiddenName(inner));
+}
+
+/** Whether so much is opened at all, within strings or not. Looked for by the engine's own search: ten times as fast. */
+function mayBeDeep(text: string): boolean {
+  let opened = 0;
+  for (const sign of ['{', '['])
+    for (let at = text.indexOf(sign); at !== -1; at = text.indexOf(sign, at + 1))
+      if (++opened > LIMITS.depth) return true;
+  return false;
 }
 
 /** The depth of nesting, read from the text: the parser itself would recurse before anybody could count. */
