@@ -9,7 +9,7 @@ export interface ScenarioOptions {
   readonly groups?: ReadonlySet<FaultGroup>;
 }
 
-const TROUBLE_MS = 25_000;
+const TROUBLE_MS = 20_000;
 /** After this part of its life a token may be renewed. */
 const SHORTEST_LIFE = 0.6;
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { BUGS, bugOf } from './bugs/catalogue.js';
@@ -10,13 +11,32 @@ import { scenarioOf } from './scenario-of-seed.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SEEDS = 10_000;
-/** What the seeds may take on two cores, and the bugs. */
+/** What the seeds may take on two cores that do the {@link bareWork} in {@link BARE_MS}. Slower ones may take as much longer. */
 const SEEDS_WITHIN_MS = 180_000;
+const BARE_MS = 2_500;
+const BARE_CORES = 2;
+const HANGS_AFTER_MS = 900_000;
 const BUGS_WITHIN_MS = 300_000;
 
+/** How long work of the kind that worlds make takes, on all cores at once. */
+async function bareWork(): Promise<number> {
+  const all = await Promise.all(
+    Array.from({ length: availableParallelism() }, () => lastLineOf('test/simulation/run/bare-work.ts')),
+  );
+  return Math.max(...all.map(({ line }) => (line as { readonly tookMs: number }).tookMs));
+}
+
 /** Runs the program that `npm run simulate` runs; resolves to its summary. */
-function simulate(...options: string[]): Promise<{ readonly summary: unknown; readonly code: number | null }> {
-  const node = ['--import', 'tsx', '--conditions=token-broker:source', 'test/simulation/main.ts', '--json', ...options];
+async function simulate(...options: string[]): Promise<{ readonly summary: unknown; readonly code: number | null }> {
+  const { line, code } = await lastLineOf('test/simulation/main.ts', '--json', ...options);
+  return { summary: line, code };
+}
+
+function lastLineOf(
+  program: string,
+  ...options: string[]
+): Promise<{ readonly line: unknown; readonly code: number | null }> {
+  const node = ['--import', 'tsx', '--conditions=token-broker:source', program, ...options];
   const child = spawn(process.execPath, node, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
@@ -24,7 +44,7 @@ function simulate(...options: string[]): Promise<{ readonly summary: unknown; re
     child.once('error', reject);
     child.once('close', (code) => {
       try {
-        resolve({ summary: JSON.parse(output.trim().split('\n').at(-1) ?? ''), code });
+        resolve({ line: JSON.parse(output.trim().split('\n').at(-1) ?? ''), code });
       } catch (error) {
         reject(error instanceof Error ? error : new Error(String(error)));
       }
@@ -36,12 +56,15 @@ describe('the simulation', () => {
   it(
     `finds no violation in ${SEEDS.toLocaleString('en')} worlds, and every fault and check was at work`,
     async () => {
+      const before = await bareWork();
       const { summary, code } = await simulate('--seeds', String(SEEDS));
-      console.log(JSON.stringify(summary));
+      const slowness = ((before + (await bareWork())) / 2 / BARE_MS) * (BARE_CORES / availableParallelism());
+      console.log(JSON.stringify({ ...(summary as object), slowness }));
       expect(summary).toMatchObject({ seeds: SEEDS, violations: [], idle: [] });
       expect(code).toBe(0);
+      expect((summary as { tookS: number }).tookS * 1_000).toBeLessThan(SEEDS_WITHIN_MS * Math.max(1, slowness));
     },
-    SEEDS_WITHIN_MS,
+    HANGS_AFTER_MS,
   );
 
   it(

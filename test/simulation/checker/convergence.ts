@@ -3,7 +3,7 @@ import type { World } from '../world/world.js';
 
 /**
  * From the moment that nothing goes wrong any more until everything must be well: the longest pause after failures in a row
- * (some 20 s, since trouble lasts 25 s), and a session with NATS that is dead and has not been found out yet (20 s).
+ * (some 15 s, since trouble lasts 20 s), and a session with NATS that is dead and has not been found out yet (20 s).
  */
 const CONVERGED_WITHIN_MS = 45_000;
 /** How often it is looked. */
