@@ -21,9 +21,11 @@ export class Notices {
     const listeners = this.#listeners.get(slot) ?? new Set();
     this.#listeners.set(slot, listeners);
     let arrived: FlightNotice | undefined;
+    let latest: Committed | undefined;
     let wake: ((notice: FlightNotice) => void) | undefined;
     const listener = (notice: FlightNotice): void => {
       arrived = notice;
+      if (notice.outcome === 'committed' && isLater(notice, latest)) latest = notice;
       wake?.(notice);
     };
     listeners.add(listener);
@@ -40,6 +42,7 @@ export class Notices {
         arrived = undefined;
         return notice;
       },
+      heardOfLater: (than) => latest !== undefined && isLater(latest, than),
       close: () => {
         listeners.delete(listener);
         if (listeners.size === 0 && this.#listeners.get(slot) === listeners) this.#listeners.delete(slot);
@@ -51,5 +54,17 @@ export class Notices {
 export interface NoticeListener {
   /** The next notice, or `undefined` after `limitMs`. */
   next(limitMs: number): Promise<FlightNotice | undefined>;
+  /** Whether a token that is later than this one was committed, by what has been heard since this was opened. */
+  heardOfLater(than: Pick<Committed, 'epoch' | 'generation'>): boolean;
   close(): void;
+}
+
+type Committed = Extract<FlightNotice, { outcome: 'committed' }>;
+
+function isLater(
+  one: Pick<Committed, 'epoch' | 'generation'>,
+  other: Pick<Committed, 'epoch' | 'generation'> | undefined,
+): boolean {
+  if (other === undefined || one.epoch > other.epoch) return true;
+  return one.epoch === other.epoch && one.generation > other.generation;
 }

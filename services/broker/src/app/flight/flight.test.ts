@@ -1,3 +1,4 @@
+import { delay } from '@token-broker/foundation';
 import { encode } from '@token-broker/protocol';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
@@ -63,6 +64,19 @@ describe('waiting for another replica', () => {
     const replies = await ended(Promise.all([one.get(), two.get()]), 2_000);
     expect(replies.map(({ accessToken }) => accessToken)).toEqual(['token-1', 'token-1']);
     expect(cluster.idp.calls).toBe(1);
+  });
+
+  it('heard of a later token before its own came back: the later one is the answer, and is held', async () => {
+    const cluster = createCluster();
+    const [one, two] = [await cluster.start(), await cluster.start()];
+    cluster.idp.lifeMs = 24_000;
+    one.store.wire = { fromRedis: (command) => (command === 'commit' ? delay(clock, 14_000) : undefined) };
+    const first = one.get();
+    await clock.advance(13_000);
+    expect(await ended(two.get({ minTtlMs: 11_900 }), 100)).toMatchObject({ accessToken: 'token-2' });
+    expect(await ended(first, 1_000)).toMatchObject({ accessToken: 'token-2' });
+    expect(await one.get()).toMatchObject({ accessToken: 'token-2' });
+    expect(cluster.idp.calls).toBe(2);
   });
 
   it('takes over when the holder is gone, after its time and not before', async () => {

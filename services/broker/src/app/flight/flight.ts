@@ -2,6 +2,7 @@ import { delay, randomId } from '@token-broker/foundation';
 import { failure } from '@token-broker/protocol';
 import { fetchAndCommit } from './fetch-and-commit.js';
 import { failed, outdated, superseded, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
+import type { Held } from '../tokens/held.js';
 import type { NoticeListener } from '../cluster/notices.js';
 import { StoreError, type Failed, type Hit, type ReserveRequest } from '../ports/store.js';
 import { sendUntilAnswered } from '../upstream/send-until-answered.js';
@@ -23,7 +24,10 @@ export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightO
   // Opened before the lock is tried: a notice between "held" and the wait is not missed.
   const listener = ports.notices.listen(plan.address.slot);
   try {
-    return await new Flight(ports, plan, listener).run();
+    const outcome = await new Flight(ports, plan, listener).run();
+    // What was heard before there was anything to compare it with.
+    if (outcome.kind !== 'token' || !listener.heardOfLater(outcome.held)) return outcome;
+    return { ...outcome, held: (await lookForLater(ports, plan)) ?? outcome.held };
   } catch (error) {
     const { source } = plan.address;
     if (error instanceof StoreError) {
@@ -34,6 +38,18 @@ export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightO
     return failed(failure('INTERNAL', 'the broker failed while it fetched the token'));
   } finally {
     listener.close();
+  }
+}
+
+/** The token that another replica has committed meanwhile. `undefined`: it cannot be read now, and the one at hand is good. */
+async function lookForLater(ports: FlightPorts, plan: FlightPlan): Promise<Held | undefined> {
+  try {
+    const read = await ports.store.read(plan.address, ports.sources.current.policy);
+    const taken = read.kind === 'hit' ? takeRecord(ports, plan, read, plan.wantGreaterThan) : undefined;
+    return taken?.kind === 'token' ? taken.held : undefined;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return undefined;
   }
 }
 
