@@ -24,6 +24,8 @@ async function run(
     stderr: { write: (text) => void (stderr += text), isTTY: false },
     env,
     interactive: false,
+    platform: 'linux',
+    process: { id: 1, host: 'this-machine', isRunning: () => false },
     clock: new VirtualClock(),
     random: systemRandom,
     confirm: never('a question'),

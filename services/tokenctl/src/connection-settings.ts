@@ -18,6 +18,7 @@ export interface GlobalOptions {
   readonly timeout: number;
   readonly json?: true;
   readonly color: boolean;
+  readonly verbose?: true;
 }
 
 /** Who we are to the NATS server. */

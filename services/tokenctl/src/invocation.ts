@@ -1,28 +1,46 @@
 import type { Command } from 'commander';
-import { connectionSettings, type GlobalOptions } from './connection-settings.js';
+import { connectionSettings, type ConnectionSettings, type GlobalOptions } from './connection-settings.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { createPrinter, type Printer } from './output/printer.js';
 import type { Door, Surroundings } from './surroundings.js';
+import { cacheDirectory } from './token-cache/cache-place.js';
+import { TokenCache } from './token-cache/token-cache.js';
 
 /** One run of the program: what its commands share. */
 export class Invocation {
   readonly surroundings: Surroundings;
   /** How the run ends where nothing throws. */
   exitCode: ExitCode = EXIT.ok;
+  #settings: Promise<ConnectionSettings> | undefined;
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings;
   }
 
   printer(command: Command): Printer {
-    const { json, color } = command.optsWithGlobals<GlobalOptions>();
-    return createPrinter(this.surroundings, { json: json === true, color });
+    const { json, color, verbose } = command.optsWithGlobals<GlobalOptions>();
+    return createPrinter(this.surroundings, { json: json === true, color, verbose: verbose === true });
+  }
+
+  /** Read once: a password may come from standard input. */
+  settings(command: Command): Promise<ConnectionSettings> {
+    return (this.#settings ??= connectionSettings(command.optsWithGlobals<GlobalOptions>(), this.surroundings));
+  }
+
+  /** This user's cache on disk, or `undefined` where the environment says of no place for it. */
+  tokenCache(command: Command, ttlMs = 0): TokenCache | undefined {
+    const { env, platform, clock, random, process } = this.surroundings;
+    const printer = this.printer(command);
+    const directory = cacheDirectory(env, platform);
+    if (directory !== undefined)
+      return new TokenCache({ directory, ttlMs, clock, random, process, debug: (text) => printer.debug(text) });
+    printer.debug('cache: there is no place for it (HOME, XDG_CACHE_HOME and TOKENCTL_CACHE_DIR are not set)');
+    return undefined;
   }
 
   /** Connects, works, and leaves, also when the work fails. */
   async throughDoor<T>(command: Command, work: (door: Door) => Promise<T>): Promise<T> {
-    const settings = await connectionSettings(command.optsWithGlobals<GlobalOptions>(), this.surroundings);
-    const door = await this.surroundings.openDoor(settings);
+    const door = await this.surroundings.openDoor(await this.settings(command));
     try {
       return await work(door);
     } finally {

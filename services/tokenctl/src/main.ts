@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { createSystemClock, systemRandom } from '@token-broker/foundation';
 import { confirm, readSecret } from './conversation.js';
@@ -11,12 +12,17 @@ import type { Output } from './surroundings.js';
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
+// Timers of the clock hold no process, and the wait for another process that fetches a token is nothing but timers.
+setInterval(() => undefined, 0x7fffffff);
+
 const clock = createSystemClock();
 const exitCode = await runTokenctl(process.argv.slice(2), {
   stdout: outputOf(process.stdout),
   stderr: outputOf(process.stderr),
   env: process.env,
   interactive: process.stdin.isTTY && process.stderr.isTTY,
+  platform: process.platform,
+  process: { id: process.pid, host: hostname(), isRunning },
   clock,
   random: systemRandom,
   confirm,
@@ -27,6 +33,15 @@ const exitCode = await runTokenctl(process.argv.slice(2), {
 
 // A connection that is still being tried must not hold the process; what was printed must be out first.
 process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+
+function isRunning(id: number): boolean {
+  try {
+    return process.kill(id, 0);
+  } catch (error) {
+    // EPERM: it is there, and somebody else's.
+    return error instanceof Error && 'code' in error && error.code !== 'ESRCH';
+  }
+}
 
 function outputOf(stream: NodeJS.WriteStream): Output {
   return { write: (line) => void stream.write(line), isTTY: stream.isTTY };

@@ -34,7 +34,7 @@ describe('a command line that is wrong', () => {
     [['list', '--limit', '1e2'], /whole number from 1 to 1000/],
     [['list', '--source', ''], /the source is empty/],
     [['get', '*'], /"\*" is no source/],
-    [['get', 'payments', '--output', 'xml'], /Allowed choices are token, json, header/],
+    [['get', 'payments', '--output', 'xml'], /Allowed choices are raw, header, json, env, exec-credential/],
     [['revoke', '--yes'], /not said what to revoke/],
     [['revoke', '--yes', '--source', ''], /the source is empty/],
     [['revoke', '--yes', '--source', '*'], /"\*" is no source/],
@@ -86,7 +86,7 @@ describe('a command line that is wrong', () => {
 });
 
 describe('help', () => {
-  it.each(['get', 'list', 'status', 'revoke', 'refresh-token', 'reload', 'check', 'nats-permissions'])(
+  it.each(['get', 'logout', 'list', 'status', 'revoke', 'refresh-token', 'reload', 'check', 'nats-permissions'])(
     'of %s has examples and the global options, and ends with 0',
     async (command) => {
       const { code, stdout, stderr } = await run([command, '--help']);
@@ -201,7 +201,7 @@ describe('get', () => {
     const json = await run(['get', 'payments', '--json']);
     expect(JSON.parse(json.stdout)).toMatchObject({ source: 'payments', accessToken: TOKEN, expiresInMs: 60_000 });
     expect(json.stderr).toBe('');
-    const both = await run(['get', 'payments', '--json', '--output', 'token']);
+    const both = await run(['get', 'payments', '--json', '--output', 'raw']);
     expect(both).toMatchObject({ code: 2, requests: [] });
     expect(errorOf(both).message).toContain('exclude each other');
   });

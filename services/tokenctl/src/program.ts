@@ -3,6 +3,7 @@ import { toCommandFailure, usageFailure } from './command-failure.js';
 import { checkCommand } from './commands/check.js';
 import { getCommand } from './commands/get.js';
 import { listCommand } from './commands/list.js';
+import { logoutCommand } from './commands/logout.js';
 import { natsPermissionsCommand } from './commands/nats-permissions.js';
 import { refreshTokenCommand } from './commands/refresh-token.js';
 import { reloadCommand } from './commands/reload.js';
@@ -46,9 +47,8 @@ export async function runTokenctl(args: readonly string[], surroundings: Surroun
     }
     const failure = error instanceof CommanderError ? misuse(error) : toCommandFailure(error);
     // The options could not be read, or could: the arguments say in either case what the reader wants.
-    createPrinter(surroundings, { json: args.includes('--json'), color: !args.includes('--no-color') }).failure(
-      failure,
-    );
+    const [json, color] = [args.includes('--json'), !args.includes('--no-color')];
+    createPrinter(surroundings, { json, color, verbose: false }).failure(failure);
     return failure.exitCode;
   }
 }
@@ -82,6 +82,7 @@ function createProgram(invocation: Invocation): Command {
     )
     .option('--json', 'one JSON object on standard output, whether it works or not')
     .option('--no-color', 'no colours; also NO_COLOR')
+    .option('--verbose', 'say on standard error what the cache of tokens does')
     .addHelpText('after', EXIT_CODES)
     .addHelpText(
       'after',
@@ -89,6 +90,7 @@ function createProgram(invocation: Invocation): Command {
     );
   const commands = [
     getCommand(invocation),
+    logoutCommand(invocation),
     listCommand(invocation),
     statusCommand(invocation),
     revokeCommand(invocation),

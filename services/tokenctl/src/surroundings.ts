@@ -2,6 +2,7 @@ import type { Token, SourceOptions } from '@token-broker/client';
 import type { Operator } from '@token-broker/client/operator';
 import type { Clock, Random } from '@token-broker/foundation';
 import type { ConnectionSettings } from './connection-settings.js';
+import type { OwnProcess } from './token-cache/fetch-lock.js';
 
 /** A stream that is written to. */
 export interface Output {
@@ -24,6 +25,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** A person can be asked: both standard input and standard error are terminals. */
   readonly interactive: boolean;
+  readonly platform: NodeJS.Platform;
+  readonly process: OwnProcess;
   readonly clock: Clock;
   readonly random: Random;
   /** Asks a question that is answered by yes or no. Anything but yes is no. */

@@ -1,6 +1,7 @@
 import type { SetRefreshTokenReply } from '@token-broker/protocol';
 import { Command } from 'commander';
 import { CommandFailure, toCommandFailure, usageFailure } from '../command-failure.js';
+import { dropCached } from '../dropped-tokens.js';
 import { examples, type Invocation } from '../invocation.js';
 import { requireSource } from '../option-parsers.js';
 import type { Style } from '../output/style.js';
@@ -42,6 +43,8 @@ function setCommand(invocation: Invocation): Command {
           throw explained(error, source);
         }),
       );
+      // The next `get` is to show what the new refresh token is good for.
+      await dropCached(invocation, command, { source });
       printer.result(reply, (style) => rendered(reply, style));
     });
 }

@@ -5,6 +5,7 @@ import type { GlobalOptions } from '../connection-settings.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { examples, type Invocation } from '../invocation.js';
 import { once, requireSlot, requireSource } from '../option-parsers.js';
+import { dropCached } from '../dropped-tokens.js';
 import { showWaiting } from '../output/progress.js';
 import { counted } from '../output/texts.js';
 import { describeSelector, renderRevocation } from '../output/revocation-page.js';
@@ -133,6 +134,8 @@ async function run(
     throw isDry ? error : withDoubt(error);
   } finally {
     stopShowing?.();
+    // Also after an error, which seldom says that nothing happened.
+    if (!isDry) await dropCached(invocation, command, selector);
   }
   printer.result(reply, (style) => renderRevocation(selector, reply, style));
   return exitCodeOf(reply, options);

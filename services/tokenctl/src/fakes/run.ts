@@ -55,6 +55,10 @@ export interface Given {
   readonly files?: Record<string, string>;
   /** `undefined`: nobody can be asked. */
   readonly answer?: boolean;
+  readonly platform?: NodeJS.Platform;
+  /** The number of this process; those that run are all that are given one. */
+  readonly processId?: number;
+  readonly running?: readonly number[];
   readonly isTTY?: boolean;
   readonly get?: () => Promise<Partial<Token>>;
   readonly revoke?: (request: RevokeRequest) => Promise<RevokeReply>;
@@ -128,6 +132,12 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
     stderr: { write: (text) => void (stderr += text), isTTY: given.isTTY === true },
     env: given.env ?? LOGIN,
     interactive: given.answer !== undefined,
+    platform: given.platform ?? 'linux',
+    process: {
+      id: given.processId ?? 1,
+      host: 'this-machine',
+      isRunning: (id) => (given.running ?? []).includes(id),
+    },
     clock,
     random: systemRandom,
     confirm(question) {

@@ -14,12 +14,20 @@ export interface Printer {
   /** Something that people should know beside the result; machines find it in the object. */
   note(text: string): void;
   warning(text: string): void;
+  /** Something that nobody needs to know but whoever asked for it by `--verbose`, also with `--json`. */
+  debug(text: string): void;
   failure(failure: CommandFailure): void;
+}
+
+export interface PrinterOptions {
+  readonly json: boolean;
+  readonly color: boolean;
+  readonly verbose: boolean;
 }
 
 type Streams = Pick<Surroundings, 'stdout' | 'stderr' | 'env'>;
 
-export function createPrinter({ stdout, stderr, env }: Streams, options: { json: boolean; color: boolean }): Printer {
+export function createPrinter({ stdout, stderr, env }: Streams, options: PrinterOptions): Printer {
   const mayColour = options.color && (env['NO_COLOR'] ?? '') === '';
   const style = createStyle(mayColour && stdout.isTTY);
   const asideStyle = createStyle(mayColour && stderr.isTTY);
@@ -35,6 +43,9 @@ export function createPrinter({ stdout, stderr, env }: Streams, options: { json:
     note: line,
     warning(text) {
       line(`${asideStyle.warn('warning:')} ${text}`);
+    },
+    debug(text) {
+      if (options.verbose) stderr.write(`${asideStyle.dim(`debug: ${printable(text)}`)}\n`);
     },
     failure({ code, message, remedy, details }) {
       if (options.json) {

@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import type { Token } from '@token-broker/client';
+import { describe, expect, it } from 'vitest';
+import { renderToken } from './token-forms.js';
+
+const NOW = Date.UTC(2026, 10, 5, 12, 0, 0, 900);
+const token: Token = {
+  accessToken: 'eyJhbGciOi.e-_~+/=.x',
+  tokenType: 'bearer',
+  scope: 'a b',
+  epoch: 1,
+  generation: 2,
+  verified: true,
+  expiresInMs: 60_099,
+};
+
+/** What a POSIX shell makes of the lines. */
+function inShell(lines: string): string[] {
+  const script = `set -a; eval "$1"; exec "$2" -e 'const e = process.env; console.log(JSON.stringify([e.ACCESS_TOKEN, e.ACCESS_TOKEN_TYPE, e.ACCESS_TOKEN_EXPIRES_AT]))'`;
+  return JSON.parse(
+    execFileSync('/bin/sh', ['-c', script, 'sh', lines, process.execPath], { encoding: 'utf8' }),
+  ) as string[];
+}
+
+describe('a token for other programs', () => {
+  it('is the token alone, or a header with the type as servers know it', () => {
+    expect(renderToken('payments', token, 'raw', NOW)).toBe(token.accessToken);
+    expect(renderToken('payments', token, 'header', NOW)).toBe(`Authorization: Bearer ${token.accessToken}`);
+    expect(renderToken('payments', { ...token, tokenType: 'PoP' }, 'header', NOW)).toBe(
+      `Authorization: PoP ${token.accessToken}`,
+    );
+  });
+
+  it('is an object', () => {
+    expect(JSON.parse(renderToken('payments', token, 'json', NOW))).toEqual({ source: 'payments', ...token });
+  });
+
+  it('is lines for a shell, without quotes where none are needed', () => {
+    const plain = { ...token, accessToken: 'eyJhbGciOi.e-_+/=.x' };
+    expect(renderToken('payments', plain, 'env', NOW)).toBe(
+      [
+        'ACCESS_TOKEN=eyJhbGciOi.e-_+/=.x',
+        'ACCESS_TOKEN_TYPE=Bearer',
+        'ACCESS_TOKEN_EXPIRES_AT=2026-11-05T12:01:00Z',
+      ].join('\n'),
+    );
+  });
+
+  it.each(['~/x', `'"$(touch /tmp/x)\`id\`;&|\\`, '-e', '#x', 'a b', "'", '!!', '*', 'a\nB=c', '$HOME', '{a,b}'])(
+    'is taken by a shell for what it is, and runs nothing: %j',
+    (accessToken) => {
+      const lines = renderToken('payments', { ...token, accessToken }, 'env', NOW);
+      expect(inShell(lines)).toEqual([accessToken, 'Bearer', '2026-11-05T12:01:00Z']);
+    },
+  );
+
+  it('is a credential of Kubernetes, which ends no later than the token', () => {
+    expect(JSON.parse(renderToken('payments', token, 'exec-credential', NOW))).toEqual({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: token.accessToken, expirationTimestamp: '2026-11-05T12:01:00Z' },
+    });
+  });
+});
