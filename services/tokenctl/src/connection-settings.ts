@@ -1,6 +1,7 @@
 import { Redacted } from '@token-broker/foundation';
 import { isIdentifier } from '@token-broker/protocol';
 import { usageFailure } from './command-failure.js';
+import type { Context } from './contexts/context.js';
 
 const DEFAULT_SERVER = 'nats://127.0.0.1:4222';
 
@@ -14,6 +15,8 @@ export interface GlobalOptions {
   readonly tlsCa?: string;
   readonly caller?: string;
   readonly prefix?: string;
+  /** The name of a context. */
+  readonly context?: string;
   /** Milliseconds. */
   readonly timeout: number;
   readonly json?: true;
@@ -48,29 +51,37 @@ export interface SettingsSource {
 }
 
 /**
- * Options win over the environment: one way of logging in that is given as an option makes the variables of the others
- * count for nothing.
+ * Options win over the environment, and that over the context: one way of logging in that is given as an option makes the
+ * variables of the others count for nothing, and either makes those of the context, with its caller. Nobody's password goes
+ * with somebody else's name.
  *
  * @throws {CommandFailure} for options that exclude each other, an unreadable file, a missing password or caller
  */
-export async function connectionSettings(options: GlobalOptions, source: SettingsSource): Promise<ConnectionSettings> {
+export async function connectionSettings(
+  options: GlobalOptions,
+  source: SettingsSource,
+  context?: Context,
+): Promise<ConnectionSettings> {
   const variable = (name: string): string | undefined => {
     const value = source.env[`TOKENCTL_${name}`];
     return value === '' ? undefined : value;
   };
-  const login = await loginOf(options, variable, source);
-  const caller = options.caller ?? variable('CALLER') ?? (login.kind === 'user' ? login.user : undefined);
+  const given = [options.user, options.creds, options.nkeyFile, ...['USER', 'CREDS', 'NKEY_FILE'].map(variable)];
+  const ofLogin = given.some((value) => value !== undefined) ? undefined : context;
+  const login = await loginOf(options, variable, source, ofLogin);
+  const caller =
+    options.caller ?? variable('CALLER') ?? ofLogin?.caller ?? (login.kind === 'user' ? login.user : undefined);
   if (caller === undefined)
     throw usageFailure(
       'it is not said who asks',
       'Give --user (with TOKENCTL_PASSWORD or --password-file), or --caller with the name under `callers:`.',
     );
   requireIdentifier('caller', caller);
-  const subjectPrefix = options.prefix ?? variable('PREFIX');
+  const subjectPrefix = options.prefix ?? variable('PREFIX') ?? context?.prefix;
   if (subjectPrefix !== undefined) requireIdentifier('prefix', subjectPrefix);
-  const caFile = options.tlsCa ?? variable('TLS_CA');
+  const caFile = options.tlsCa ?? variable('TLS_CA') ?? context?.tlsCa;
   return {
-    servers: serversOf(options.server ?? variable('SERVER') ?? DEFAULT_SERVER),
+    servers: serversOf(options.server ?? variable('SERVER') ?? context?.server),
     login,
     caller,
     timeoutMs: options.timeout,
@@ -83,12 +94,17 @@ async function loginOf(
   options: GlobalOptions,
   variable: (name: string) => string | undefined,
   source: SettingsSource,
+  context: Context | undefined,
 ): Promise<NatsLogin> {
   const given = { user: options.user, creds: options.creds, nkey: options.nkeyFile };
   const fromOptions = Object.values(given).some((value) => value !== undefined);
   const { user, creds, nkey } = fromOptions
     ? given
-    : { user: variable('USER'), creds: variable('CREDS'), nkey: variable('NKEY_FILE') };
+    : {
+        user: variable('USER') ?? context?.user,
+        creds: variable('CREDS') ?? context?.creds,
+        nkey: variable('NKEY_FILE') ?? context?.nkeyFile,
+      };
   if ([user, creds, nkey].filter((value) => value !== undefined).length > 1) {
     const where = fromOptions ? '--user, --creds and --nkey-file' : 'TOKENCTL_USER, TOKENCTL_CREDS, TOKENCTL_NKEY_FILE';
     throw usageFailure(`${where} exclude each other`, 'Give one of them.');
@@ -100,7 +116,9 @@ async function loginOf(
     return { kind: 'nkey', seed: new Redacted((await contentOf(nkey, '--nkey-file', source)).trim()) };
   }
   if (user === undefined) return { kind: 'none' };
-  const file = options.passwordFile ?? (variable('PASSWORD') === undefined ? variable('PASSWORD_FILE') : undefined);
+  const file =
+    options.passwordFile ??
+    (variable('PASSWORD') === undefined ? (variable('PASSWORD_FILE') ?? context?.passwordFile) : undefined);
   const password =
     file === undefined
       ? variable('PASSWORD')
@@ -113,7 +131,26 @@ async function loginOf(
   return { kind: 'user', user, password: new Redacted(password) };
 }
 
-function serversOf(text: string): string[] {
+/** @throws {CommandFailure} for options that no context can keep: they exclude each other, or are not well formed */
+export function checkConnectionOptions(options: GlobalOptions): void {
+  const { server, user, creds, nkeyFile, passwordFile, caller, prefix } = options;
+  if (server !== undefined) serversOf(server);
+  if ([user, creds, nkeyFile].filter((value) => value !== undefined).length > 1)
+    throw usageFailure('--user, --creds and --nkey-file exclude each other', 'Give one of them.');
+  if (passwordFile !== undefined && user === undefined)
+    throw usageFailure('--password-file without a user', 'Give --user too.');
+  const name = callerOf(options);
+  if (name !== undefined) requireIdentifier(caller === undefined ? 'user' : 'caller', name);
+  if (prefix !== undefined) requireIdentifier('prefix', prefix);
+}
+
+/** Who asks, as far as options or a context say. */
+export function callerOf({ caller, user }: Pick<GlobalOptions, 'caller' | 'user'>): string | undefined {
+  return caller ?? user;
+}
+
+/** @throws {CommandFailure} for what is no address of a NATS server, or holds credentials */
+export function serversOf(text = DEFAULT_SERVER): string[] {
   const servers = text.split(',').map((server) => server.trim());
   for (const server of servers) {
     const address = server.includes('://') ? server : `nats://${server}`;

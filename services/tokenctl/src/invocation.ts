@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { connectionSettings, type ConnectionSettings, type GlobalOptions } from './connection-settings.js';
+import { OwnContexts } from './contexts/own-contexts.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { createPrinter, type Printer } from './output/printer.js';
 import type { Door, Surroundings } from './surroundings.js';
@@ -11,10 +12,12 @@ export class Invocation {
   readonly surroundings: Surroundings;
   /** How the run ends where nothing throws. */
   exitCode: ExitCode = EXIT.ok;
+  readonly contexts: OwnContexts;
   #settings: Promise<ConnectionSettings> | undefined;
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings;
+    this.contexts = new OwnContexts(surroundings);
   }
 
   printer(command: Command): Printer {
@@ -24,7 +27,11 @@ export class Invocation {
 
   /** Read once: a password may come from standard input. */
   settings(command: Command): Promise<ConnectionSettings> {
-    return (this.#settings ??= connectionSettings(command.optsWithGlobals<GlobalOptions>(), this.surroundings));
+    return (this.#settings ??= this.#readSettings(command.optsWithGlobals<GlobalOptions>()));
+  }
+
+  async #readSettings(options: GlobalOptions): Promise<ConnectionSettings> {
+    return connectionSettings(options, this.surroundings, await this.contexts.chosen(options.context));
   }
 
   /** This user's cache on disk, or `undefined` where the environment says of no place for it. */

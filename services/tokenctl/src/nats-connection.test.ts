@@ -23,8 +23,13 @@ const CONFIGURATION = [
   '  ops: { sources: ["*"], admin: true }',
 ].join('\n');
 
-// What one test gets, the next one is to ask for.
-const env = { TOKENCTL_CACHE_TTL: '0', P: 'a-password', KEY: Buffer.alloc(32, 7).toString('base64') };
+// What one test gets, the next one is to ask for; and nobody's own contexts count.
+const env = {
+  TOKENCTL_CACHE_TTL: '0',
+  XDG_CONFIG_HOME: join(tmpdir(), 'no-contexts-of-anybody'),
+  P: 'a-password',
+  KEY: Buffer.alloc(32, 7).toString('base64'),
+};
 
 interface Ended {
   readonly code: number | null;

@@ -46,6 +46,12 @@ export function requireSlot(text: string): string {
   throw usageFailure(message, 'A slot has 22 characters; `tokenctl list` shows them. `revoke --all` is for every one.');
 }
 
+/** @throws {CommandFailure} that does not repeat the text: it may be a token in the wrong place */
+export function requireContextName(text: string): string {
+  if (isIdentifier(text)) return text;
+  throw usageFailure('that is no name of a context', 'A name has 1 to 64 of the characters A-Z a-z 0-9 _ and -.');
+}
+
 /** A secret on the command line is in the shell's history and in every list of processes, so it is refused. */
 export function refuseSecrets(args: readonly string[]): void {
   if (args.some((arg) => /^(--password|--pass|--nkey|--seed)(=|$)/.test(arg)))

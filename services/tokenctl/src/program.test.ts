@@ -86,15 +86,23 @@ describe('a command line that is wrong', () => {
 });
 
 describe('help', () => {
-  it.each(['get', 'logout', 'list', 'status', 'revoke', 'refresh-token', 'reload', 'check', 'nats-permissions'])(
-    'of %s has examples and the global options, and ends with 0',
-    async (command) => {
-      const { code, stdout, stderr } = await run([command, '--help']);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      expect(stdout).toContain(`Examples:\n  tokenctl ${command === 'reload' ? 'check' : command}`);
-      expect(stdout).toContain('--server <urls>');
-    },
-  );
+  it.each([
+    'get',
+    'context',
+    'logout',
+    'list',
+    'status',
+    'revoke',
+    'refresh-token',
+    'reload',
+    'check',
+    'nats-permissions',
+  ])('of %s has examples and the global options, and ends with 0', async (command) => {
+    const { code, stdout, stderr } = await run([command, '--help']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`Examples:\n  tokenctl ${command === 'reload' ? 'check' : command}`);
+    expect(stdout).toContain('--server <urls>');
+  });
 
   it('of the program lists the exit codes', async () => {
     const { stdout } = await run(['--help']);

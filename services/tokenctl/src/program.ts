@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { toCommandFailure, usageFailure } from './command-failure.js';
 import { checkCommand } from './commands/check.js';
+import { contextCommand } from './commands/context.js';
 import { getCommand } from './commands/get.js';
 import { listCommand } from './commands/list.js';
 import { logoutCommand } from './commands/logout.js';
@@ -75,6 +76,7 @@ function createProgram(invocation: Invocation): Command {
     .option('--tls-ca <file>', 'the authority that signed the servers’ certificates (PEM); TOKENCTL_TLS_CA', once)
     .option('--caller <name>', 'who asks, as under `callers:`; TOKENCTL_CALLER (default: the user)', once)
     .option('--prefix <name>', 'the first token of every subject; TOKENCTL_PREFIX (default: token-broker)', once)
+    .option('--context <name>', 'the context whose options count where none are given; TOKENCTL_CONTEXT', once)
     .addOption(
       new Option('--timeout <duration>', 'for connecting, and for each request')
         .argParser(timeout)
@@ -90,6 +92,7 @@ function createProgram(invocation: Invocation): Command {
     );
   const commands = [
     getCommand(invocation),
+    contextCommand(invocation),
     logoutCommand(invocation),
     listCommand(invocation),
     statusCommand(invocation),

@@ -36,7 +36,7 @@ export function cacheDirectory(
 }
 
 /** The servers, the prefix and the caller, as 22 characters. */
-function placeOf(settings: Pick<ConnectionSettings, 'servers' | 'subjectPrefix' | 'caller'>): string {
+export function placeOf(settings: Pick<ConnectionSettings, 'servers' | 'subjectPrefix' | 'caller'>): string {
   const servers = settings.servers.map((server) =>
     (server.includes('://') ? server : `nats://${server}`).toLowerCase(),
   );
