@@ -1,4 +1,4 @@
-import type { LockReply, Locks } from '@token-broker/broker/simulation';
+import type { LockReply, Locks, ReleaseOutcome } from '@token-broker/broker/simulation';
 import type { EventLoop, SeededRandom, SimulatedProcess } from '@token-broker/testing';
 
 interface Lock {
@@ -56,13 +56,13 @@ export class LockServer {
     if (held !== undefined && held.untilMs > this.#loop.nowMs && !this.split) return { kind: 'held' };
     this.#held.set(key, { owner, untilMs: this.#loop.nowMs + ttlMs });
     const validUntilMs = process.clock.elapsedMs() + ttlMs;
-    const release = (): Promise<void> => {
+    const release = (): Promise<ReleaseOutcome> => {
       process.leave('lock:release', () => {
         this.#loop.after(this.#trip(), () => {
           if (this.#held.get(key)?.owner === owner) this.#held.delete(key);
         });
       });
-      return Promise.resolve();
+      return Promise.resolve('unknown');
     };
     return { kind: 'acquired', lock: { validUntilMs, release } };
   }

@@ -3,11 +3,13 @@ import type { Configuration } from '@token-broker/configuration';
 import type { Subjects } from '@token-broker/protocol';
 import { Acknowledgements } from './cluster/acknowledgements.js';
 import { Administration } from './requests/administration.js';
+import { BudgetWatch } from './upstream/budget-watch.js';
 import { ConfigurationInForce, type ReloadResult } from './configuration-in-force.js';
 import { listenToEvents } from './event-listener.js';
 import { FamilyEnds } from './revocation/family-ends.js';
 import { GetToken } from './requests/get-token.js';
 import { Governor } from './upstream/governor.js';
+import { holdingsOf } from './memory/holdings.js';
 import { Keyring } from './tokens/keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './cluster/lease-keeper.js';
 import { Memory } from './memory/memory.js';
@@ -64,6 +66,8 @@ export class Broker {
   readonly #configuration: ConfigurationInForce;
   readonly #leaseMs: number;
   readonly #governor: Governor;
+  readonly #budgetWatch: BudgetWatch;
+  readonly #demandMs: number;
   readonly #refreshTokens: RefreshTokens;
   readonly #sources: Sources;
   readonly #memory: Memory;
@@ -201,6 +205,8 @@ export class Broker {
     });
     this.#sync = sync;
     this.#governor = governor;
+    this.#budgetWatch = new BudgetWatch({ clock, sources, governor });
+    this.#demandMs = demandMs;
     this.#refreshTokens = refreshTokens;
     this.#sources = sources;
     this.#memory = memory;
@@ -317,7 +323,10 @@ export class Broker {
     return { ready: Object.values(checks).every((check) => check === 'ok'), checks };
   }
 
-  gauges(): Gauges {
+  /** What metrics show at this moment. Waits a moment for Redis, and does without it. Never rejects. */
+  async gauges(): Promise<Gauges> {
+    await this.#budgetWatch.look();
+    const nowMs = this.#ports.clock.elapsedMs();
     return {
       memoryEntries: this.#memory.size,
       memoryBytes: this.#memory.bytes,
@@ -325,8 +334,12 @@ export class Broker {
       leaseAgeMs: this.#leaseKeeper.leaseAgeMs,
       natsConnected: this.#isConnected(),
       redisAvailable: this.#ports.store.isAvailable(),
-      slotsHeldBySource: this.#memory.countBySource(),
+      heartbeatAgeMs: this.#leaseKeeper.heartbeatAgeMs,
+      brokers: this.#leaseKeeper.brokers.length,
+      holdingsBySource: holdingsOf(this.#memory, nowMs, this.#demandMs),
       nearCachesSeen: this.#sync.nearCachesSeen,
+      nearCachesBySource: this.#sync.nearCachesBySource,
+      budgets: this.#budgetWatch.budgets,
     };
   }
 

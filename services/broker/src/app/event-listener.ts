@@ -49,7 +49,7 @@ export function listenToEvents(ports: EventListenerPorts): void {
   });
 
   on(ports, subjects.heartbeat(), heartbeatSchema, (heartbeat) => {
-    if (heartbeat.broker !== broker) leaseKeeper.heardHeartbeat();
+    leaseKeeper.heardHeartbeat(heartbeat.broker === broker);
   });
 
   on(ports, subjects.flight('*'), flightNoticeSchema, (notice) => {

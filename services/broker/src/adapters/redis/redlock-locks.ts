@@ -1,6 +1,6 @@
 import { within, type Clock } from '@token-broker/foundation';
 import Redlock from 'redlock';
-import type { HeldLock, LockReply, Locks } from '../../app/ports/locks.js';
+import type { HeldLock, LockReply, Locks, ReleaseOutcome } from '../../app/ports/locks.js';
 import { createKeys, type Keys } from './keys.js';
 import type { RedisClient } from './scripts.js';
 
@@ -45,7 +45,7 @@ export class RedlockLocks implements Locks {
     );
     const outcome = await within(clock, acquireTimeoutMs, attempt);
     if (!outcome.inTime) {
-      void attempt.then((late) => (late === undefined ? undefined : release(redlock, late.lock)));
+      void attempt.then((late) => (late === undefined ? undefined : release(redlock, late.lock, errors)));
       return { kind: 'error', detail: `no answer within ${String(acquireTimeoutMs)} ms` };
     }
     if (outcome.value === undefined) {
@@ -54,16 +54,19 @@ export class RedlockLocks implements Locks {
     }
     const { lock } = outcome.value;
     const validUntilMs = sentAtMs + ttlMs - Math.round(ttlMs * DRIFT_FACTOR) - DRIFT_FLOOR_MS;
-    const held: HeldLock = { validUntilMs, release: () => release(redlock, lock) };
+    const held: HeldLock = { validUntilMs, release: () => release(redlock, lock, errors) };
     return { kind: 'acquired', lock: held };
   }
 }
 
-async function release(redlock: Redlock, lock: Redlock.Lock): Promise<void> {
+/** What fails here runs out by itself, and what it guarded is fenced by the store. */
+async function release(redlock: Redlock, lock: Redlock.Lock, errors: readonly string[]): Promise<ReleaseOutcome> {
+  const before = errors.length;
   try {
     await redlock.release(lock);
+    return 'released';
   } catch {
-    // It runs out by itself, and what it guarded is fenced by the store.
+    return errors.length > before ? 'unknown' : 'lost';
   }
 }
 

@@ -9,11 +9,29 @@ const GAUGES: Gauges = {
   leaseAgeMs: 250,
   natsConnected: true,
   redisAvailable: false,
-  slotsHeldBySource: new Map([['payments', 5]]),
+  heartbeatAgeMs: 1_500,
+  brokers: 3,
+  holdingsBySource: new Map([['payments', { held: 5, inDemand: 4, byRemainingLife: [0, 1, 0, 0, 4, 0, 0, 0] }]]),
   nearCachesSeen: 3,
+  nearCachesBySource: new Map([['payments', 2]]),
+  budgets: [
+    {
+      source: 'payments',
+      upstream: 'u1',
+      limits: [
+        { window: '1h', limit: 100, used: 60, reserve: 10, reserveUsed: 2, remaining: 30, exhaustedInMs: 90_000 },
+        { window: 'day', limit: 900, used: 62, reserve: 0, reserveUsed: 0, remaining: 838, exhaustedInMs: undefined },
+      ],
+      open: 2,
+      pausedMs: 4_500,
+      credentialPausedMs: 0,
+      breaker: 'half-open',
+    },
+  ],
 };
 
-const make = (gauges: () => Gauges = () => GAUGES): PrometheusMetrics => createMetrics(gauges, { version: '1.2.3' });
+const make = (gauges: () => Gauges | Promise<Gauges> = () => GAUGES): PrometheusMetrics =>
+  createMetrics(gauges, { version: '1.2.3' });
 
 /** Every sample of a page, by its name with its labels in order. */
 async function samplesOf(metrics: PrometheusMetrics): Promise<Map<string, number>> {
@@ -85,6 +103,7 @@ describe('createMetrics', () => {
       (metrics) => metrics.lockWaited('held', 500),
       { 'lock_wait_duration_seconds_sum{outcome="held"}': 0.5 },
     ],
+    ['lockLost', (metrics) => metrics.lockLost('payments'), { 'locks_lost_total{source="payments"}': 1 }],
     ['commitRefused', (metrics) => metrics.commitRefused('dead'), { 'commits_refused_total{reason="dead"}': 1 }],
     ['storeFailed', (metrics) => metrics.storeFailed('commit'), { 'store_failures_total{command="commit"}': 1 }],
     [
@@ -104,6 +123,28 @@ describe('createMetrics', () => {
       },
     ],
     ['invalidationApplied', (metrics) => metrics.invalidationApplied(4), { 'invalidations_applied_total{}': 4 }],
+    [
+      'eventsReplayed',
+      (metrics) => {
+        metrics.eventsReplayed('broker', 2);
+        metrics.eventsReplayed('near-cache', 5);
+      },
+      { 'events_replayed_total{to="broker"}': 2, 'events_replayed_total{to="near-cache"}': 5 },
+    ],
+    [
+      'revocationConfirmed',
+      (metrics) => {
+        metrics.revocationConfirmed('near-cache', { afterMs: [3, 40], expected: 3, stragglers: 1 });
+      },
+      {
+        'revocation_propagation_seconds_count{by="near-cache"}': 2,
+        'revocation_propagation_seconds_bucket{by="near-cache",le="0.005"}': 1,
+        'revocation_propagation_seconds_sum{by="near-cache"}': 0.043,
+        'revocation_receipts_expected_total{by="near-cache"}': 3,
+        'revocation_receipts_confirmed_total{by="near-cache"}': 2,
+        'revocation_stragglers_total{by="near-cache"}': 1,
+      },
+    ],
     [
       'refreshed',
       (metrics) => metrics.refreshed('payments', 1_500),
@@ -161,18 +202,75 @@ describe('createMetrics', () => {
       'token_broker_redis_available{}': 0,
       'token_broker_slots_held{source="payments"}': 5,
       'token_broker_near_caches{}': 3,
+      'token_broker_heartbeat_age_seconds{}': 1.5,
+      'token_broker_brokers{}': 3,
+      'token_broker_slots_in_demand{source="payments"}': 4,
+      'token_broker_near_caches_in_demand{source="payments"}': 2,
     });
-    now = { ...GAUGES, leaseAgeMs: undefined, slotsHeldBySource: new Map([['billing', 1]]) };
+    const held = { held: 1, inDemand: 0, byRemainingLife: [1, 0, 0, 0, 0, 0, 0, 0] };
+    now = { ...GAUGES, leaseAgeMs: undefined, holdingsBySource: new Map([['billing', held]]) };
     const second = await samplesOf(metrics);
     expect(second.has('token_broker_lease_age_seconds{}')).toBe(false);
     expect(second.has('token_broker_slots_held{source="payments"}')).toBe(false);
     expect(second.get('token_broker_slots_held{source="billing"}')).toBe(1);
   });
 
+  it('tells each token in one band of remaining life', async () => {
+    const bands = [...(await samplesOf(make()))].filter(([key]) => key.includes('tokens_by_remaining_life'));
+    expect(Object.fromEntries(bands)).toEqual(
+      Object.fromEntries(
+        Object.entries({ '<10s': 0, '<1m': 1, '<5m': 0, '<15m': 0, '<1h': 4, '<6h': 0, '<1d': 0, '>=1d': 0 }).map(
+          ([band, count]) => [`token_broker_tokens_by_remaining_life{remaining="${band}",source="payments"}`, count],
+        ),
+      ),
+    );
+  });
+
+  it('tells where each window of each upstream stands, and nothing of one that is not known now', async () => {
+    let now = GAUGES;
+    const metrics = make(() => Promise.resolve(now));
+    const told = async (): Promise<[string, number][]> =>
+      [...(await samplesOf(metrics))].filter(([key]) => /^token_broker_(quota|upstream)_/.test(key));
+    const hour = 'source="payments",upstream="u1",window="1h"';
+    const day = 'source="payments",upstream="u1",window="day"';
+    expect(Object.fromEntries(await told())).toEqual({
+      [`token_broker_quota_limit{${hour}}`]: 100,
+      [`token_broker_quota_limit{${day}}`]: 900,
+      [`token_broker_quota_used{${hour}}`]: 60,
+      [`token_broker_quota_used{${day}}`]: 62,
+      [`token_broker_quota_remaining{${hour}}`]: 30,
+      [`token_broker_quota_remaining{${day}}`]: 838,
+      [`token_broker_quota_reserve{${hour}}`]: 10,
+      [`token_broker_quota_reserve{${day}}`]: 0,
+      [`token_broker_quota_reserve_used{${hour}}`]: 2,
+      [`token_broker_quota_reserve_used{${day}}`]: 0,
+      [`token_broker_quota_exhausted_in_seconds{${hour}}`]: 90,
+      'token_broker_upstream_calls_open{source="payments",upstream="u1"}': 2,
+      'token_broker_upstream_paused_seconds{source="payments",upstream="u1"}': 4.5,
+      'token_broker_upstream_credential_paused_seconds{source="payments",upstream="u1"}': 0,
+      'token_broker_upstream_breaker{source="payments",state="closed",upstream="u1"}': 0,
+      'token_broker_upstream_breaker{source="payments",state="half-open",upstream="u1"}': 1,
+      'token_broker_upstream_breaker{source="payments",state="open",upstream="u1"}': 0,
+    });
+    now = { ...GAUGES, budgets: [] };
+    expect(await told()).toEqual([]);
+  });
+
+  it('asks for the gauges once a scrape', async () => {
+    let asked = 0;
+    const metrics = make(() => {
+      asked += 1;
+      return GAUGES;
+    });
+    await metrics.render();
+    await metrics.render();
+    expect(asked).toBe(2);
+  });
+
   it('keeps two brokers of one process apart', async () => {
     const [one, two] = [make(), make()];
     one.synced('reset');
-    expect((await samplesOf(two)).get('token_broker_syncs_total{outcome="reset"}')).toBeUndefined();
+    expect((await samplesOf(two)).get('token_broker_syncs_total{outcome="reset"}')).toBe(0);
   });
 
   it('counts callers above 200 as other, and loses none of them', async () => {

@@ -1,14 +1,24 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ErrorCode } from '@token-broker/protocol';
 import type { Gauges, Metrics } from '../../app/ports/telemetry.js';
+import { registerBudgetGauges } from './budget-gauges.js';
 import { registerGauges } from './gauges.js';
 import { createLabelCap } from './label-cap.js';
 import { createRequestTally } from './request-tally.js';
 
-/** From a hit in memory (100 µs) to the longest wait of a caller. */
+/** From a hit in memory (less than 100 µs) to the longest wait of a caller. */
 const BUCKETS_SECONDS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+  0.00005, 0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15,
+  0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 15, 30,
 ] as const;
+
+/** Of the identity provider: from one in the same machine to the longest timeout that people set. */
+const IDP_BUCKETS_SECONDS = [
+  0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30,
+] as const;
+
+/** Of what happens once in a while, with labels that make many series of it. */
+const FEW_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 
 const MAX_CALLERS = 200;
 const MAX_SOURCES = 500;
@@ -29,10 +39,13 @@ export interface PrometheusMetrics extends Metrics {
 }
 
 /**
- * Metrics under the prefix `token_broker_`, in base units, in a registry of their own. `gauges` is asked at each scrape.
+ * Metrics under the prefix `token_broker_`, in base units, in a registry of their own. `gauges` is asked once at each scrape.
  * Label values are bounded: 200 callers, 500 sources, then `other`.
  */
-export function createMetrics(gauges: () => Gauges, build: { readonly version: string }): PrometheusMetrics {
+export function createMetrics(
+  gauges: () => Gauges | Promise<Gauges>,
+  build: { readonly version: string },
+): PrometheusMetrics {
   const registry = new Registry();
   const registers = [registry];
   const callers = createLabelCap(MAX_CALLERS);
@@ -42,7 +55,9 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
 
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
-  registerGauges(registry, gauges);
+  let atScrape: Gauges | undefined;
+  registerGauges(registry, () => atScrape);
+  registerBudgetGauges(registry, () => atScrape?.budgets ?? []);
   new Gauge({
     name: 'token_broker_build_info',
     help: 'Always 1; the labels tell the versions of the broker and of Node.js.',
@@ -52,18 +67,22 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
 
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
     new Counter({ name: `token_broker_${name}_total`, help, labelNames, registers });
-  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> =>
-    new Histogram({
-      name: `token_broker_${name}_seconds`,
-      help,
-      labelNames,
-      buckets: [...BUCKETS_SECONDS],
-      registers,
-    });
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    buckets: readonly number[] = FEW_BUCKETS_SECONDS,
+  ): Histogram<L> =>
+    new Histogram({ name: `token_broker_${name}_seconds`, help, labelNames, buckets: [...buckets], registers });
 
   const dropped = counter('requests_dropped', 'Requests that were not answered.', ['reason']);
   const idpCalls = counter('idp_calls', 'Calls of identity providers.', ['source', 'reason', 'outcome']);
-  const idpDuration = histogram('idp_call_duration', 'Time of one identity provider call.', ['source', 'outcome']);
+  const idpDuration = histogram(
+    'idp_call_duration',
+    'Time of one identity provider call.',
+    ['source', 'outcome'],
+    IDP_BUCKETS_SECONDS,
+  );
   const callsCaused = counter('idp_calls_caused', 'Calls of identity providers, by the caller that caused them.', [
     'source',
     'caller',
@@ -75,20 +94,45 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
     'why',
   ]);
   const lockWait = histogram('lock_wait_duration', 'Time until the lock of a flight was decided.', ['outcome']);
+  const lockLost = counter('locks_lost', 'Locks that were held no more when their flight ended.', ['source']);
   const refused = counter('commits_refused', 'Fetched tokens that were discarded.', ['reason']);
   const storeFailures = counter('store_failures', 'Redis commands that failed or had no answer.', ['command']);
   const unreadable = counter('records_unreadable', 'Records of Redis that could not be opened.', ['reason']);
   const events = counter('events_published', 'Events, by whether NATS took them.', ['kind', 'outcome']);
   const invalidations = counter('invalidations_applied', 'Invalidations that this broker has applied.', []);
+  const replayed = counter(
+    'events_replayed',
+    'Invalidations that no event had brought: read from the log, or told to near caches that asked.',
+    ['to'],
+  );
   const refreshLag = histogram('refresh_lag', 'How late a refresh ahead of expiry was done.', ['source']);
   const rejected = counter('rejected_reports', 'Reports that an upstream refused a token.', ['source', 'outcome']);
   const revocations = histogram('revocation_duration', 'Time of a revocation until its outcome was known.', [
     'selector',
     'outcome',
   ]);
+  const propagation = histogram(
+    'revocation_propagation',
+    'Time from the order of a revocation to the receipt of one who has applied it.',
+    ['by'],
+  );
+  const expected = counter('revocation_receipts_expected', 'Receipts that revocations have waited for.', ['by']);
+  const confirmed = counter('revocation_receipts_confirmed', 'Receipts that came before a revocation ended.', ['by']);
+  const stragglers = counter('revocation_stragglers', 'Receipts that were waited for in vain.', ['by']);
   const syncs = counter('syncs', 'Synchronisations of near caches.', ['outcome']);
   const reloads = counter('reloads', 'Reloads of the configuration.', ['outcome']);
+
+  // What has not happened yet is 0, so that the first time is an increase. Of what is told by source or caller, nothing is known.
   invalidations.inc(0);
+  for (const reason of ['reply-subject', 'no-reply-subject', 'draining']) dropped.inc({ reason }, 0);
+  for (const reason of ['epoch', 'dead', 'lost', 'expired', 'replayed', 'policy']) refused.inc({ reason }, 0);
+  for (const reason of ['unknown-key', 'later-layout', 'corrupt']) unreadable.inc({ reason }, 0);
+  for (const kind of ['refreshed', 'invalidation', 'heartbeat'])
+    for (const outcome of ['delivered', 'lost']) events.inc({ kind, outcome }, 0);
+  for (const to of ['broker', 'near-cache']) replayed.inc({ to }, 0);
+  for (const by of ['broker', 'near-cache']) for (const each of [expected, confirmed, stragglers]) each.inc({ by }, 0);
+  for (const outcome of ['delta', 'reset', 'refused']) syncs.inc({ outcome }, 0);
+  for (const outcome of ['reloaded', 'unchanged', 'refused']) reloads.inc({ outcome }, 0);
 
   return {
     requestServed(source, caller, layer, outcome, tookMs) {
@@ -104,18 +148,27 @@ export function createMetrics(gauges: () => Gauges, build: { readonly version: s
     callRefused: (source, callClass, why) => callsRefused.inc({ source: sources.of(source), class: callClass, why }),
     callSaved: (source) => tally.saved(sources.of(source)),
     lockWaited: (outcome, tookMs) => lockWait.observe({ outcome }, seconds(tookMs)),
+    lockLost: (source) => lockLost.inc({ source: sources.of(source) }),
     commitRefused: (reason) => refused.inc({ reason }),
     storeFailed: (command) => storeFailures.inc({ command: commands.of(command) }),
     recordUnreadable: (reason) => unreadable.inc({ reason }),
     eventPublished: (kind, delivered) => events.inc({ kind, outcome: delivered ? 'delivered' : 'lost' }),
     invalidationApplied: (count) => invalidations.inc(count),
+    eventsReplayed: (to, count) => replayed.inc({ to }, count),
     refreshed: (source, lagMs) => refreshLag.observe({ source: sources.of(source) }, seconds(lagMs)),
     rejectedReported: (source, outcome) => rejected.inc({ source: sources.of(source), outcome }),
     revocationDone: (selector, outcome, tookMs) => revocations.observe({ selector, outcome }, seconds(tookMs)),
+    revocationConfirmed(by, receipts) {
+      for (const afterMs of receipts.afterMs) propagation.observe({ by }, seconds(afterMs));
+      confirmed.inc({ by }, receipts.afterMs.length);
+      expected.inc({ by }, receipts.expected);
+      stragglers.inc({ by }, receipts.stragglers);
+    },
     synced: (outcome) => syncs.inc({ outcome }),
     reloaded: (outcome) => reloads.inc({ outcome }),
 
     async render() {
+      atScrape = await gauges();
       const body = await registry.metrics();
       return { contentType: registry.contentType, body: body + tally.render() };
     },

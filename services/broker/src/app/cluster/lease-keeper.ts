@@ -31,7 +31,10 @@ export class LeaseKeeper {
   #timer: Timer | undefined;
   #running: Promise<boolean> | undefined;
   #again: Promise<boolean> | undefined;
+  /** Of a peer: one of ours is superfluous for a while. */
   #heardHeartbeatAtMs = Number.NEGATIVE_INFINITY;
+  /** Of anybody: what near caches hear. */
+  #heartbeatAtMs: number | undefined;
   #brokers: readonly string[] = [];
   #leasedAtMs: number | undefined;
   #stopped = false;
@@ -59,8 +62,15 @@ export class LeaseKeeper {
     this.#timer?.cancel();
   }
 
-  heardHeartbeat(): void {
-    this.#heardHeartbeatAtMs = this.#ports.clock.elapsedMs();
+  /** Since a heartbeat was heard, this broker's own included; `undefined`: never. */
+  get heartbeatAgeMs(): number | undefined {
+    return this.#heartbeatAtMs === undefined ? undefined : this.#ports.clock.elapsedMs() - this.#heartbeatAtMs;
+  }
+
+  heardHeartbeat(isOwn: boolean): void {
+    const nowMs = this.#ports.clock.elapsedMs();
+    this.#heartbeatAtMs = nowMs;
+    if (!isOwn) this.#heardHeartbeatAtMs = nowMs;
   }
 
   /** Something newer than what was read is known: read now. */
@@ -155,6 +165,7 @@ export class LeaseKeeper {
     } else {
       for (const entry of entries) memory.apply(partition, asOf.epoch, entry);
       metrics.invalidationApplied(entries.length);
+      if (entries.length > 0) metrics.eventsReplayed('broker', entries.length);
     }
     view.leasedAtMs = asOf.sentAtMs;
     view.leasedRedisMs = asOf.redisMs;

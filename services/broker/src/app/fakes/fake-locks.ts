@@ -1,5 +1,5 @@
 import type { Clock } from '@token-broker/foundation';
-import type { LockReply, Locks } from '../ports/locks.js';
+import type { LockReply, Locks, ReleaseOutcome } from '../ports/locks.js';
 
 /** Locks that the brokers of one process share; they run out by the clock. */
 export class FakeLocks implements Locks {
@@ -25,9 +25,11 @@ export class FakeLocks implements Locks {
     if ((this.#held.get(key)?.untilMs ?? 0) > nowMs) return { kind: 'held' };
     const mine = { untilMs: nowMs + ttlMs };
     this.#held.set(key, mine);
-    const release = async (): Promise<void> => {
+    const release = async (): Promise<ReleaseOutcome> => {
       await Promise.resolve();
-      if (this.#held.get(key) === mine) this.#held.delete(key);
+      if (this.#held.get(key) !== mine || mine.untilMs <= this.#clock.elapsedMs()) return 'lost';
+      this.#held.delete(key);
+      return 'released';
     };
     return { kind: 'acquired', lock: { validUntilMs: mine.untilMs, release } };
   }

@@ -116,7 +116,10 @@ class Flight {
       return await this.#claim(read.floor);
     } finally {
       // Not awaited: nobody's answer depends on it.
-      if (lock.kind === 'acquired') void lock.lock.release();
+      if (lock.kind === 'acquired')
+        void lock.lock.release().then((ended) => {
+          if (ended === 'lost') metrics.lockLost(source.configuration.name);
+        });
     }
   }
 

@@ -1,9 +1,12 @@
+/** `lost`: it was held no more, since it ran out or its master forgot it. `unknown`: a master did not say. */
+export type ReleaseOutcome = 'released' | 'lost' | 'unknown';
+
 /** A lock that is held. It is never extended: its life is the provider's timeout plus a margin. */
 export interface HeldLock {
   /** Elapsed time until which the lock is surely ours. */
   readonly validUntilMs: number;
-  /** Best effort; a lock that is not released runs out. */
-  release(): Promise<void>;
+  /** Best effort; a lock that is not released runs out. Never rejects. */
+  release(): Promise<ReleaseOutcome>;
 }
 
 export type LockReply =

@@ -17,8 +17,11 @@ export interface Log {
   audit(message: string, fields?: LogFields): void;
 }
 
-/** Where an answer came from. `none`: there was no token to answer with. */
-export type Layer = 'memory' | 'redis' | 'flight' | 'none';
+/**
+ * Where an answer came from. `redis`: also what another replica has fetched meanwhile. `flight`: of a fetch of this replica
+ * that another request had begun; `idp`: of one that this request began. `none`: there was no token to answer with.
+ */
+export type Layer = 'memory' | 'redis' | 'flight' | 'idp' | 'none';
 
 /** Why the identity provider was called. */
 export type CallReason = 'miss' | 'refresh' | 'revoked' | 'rejected';
@@ -37,11 +40,15 @@ export interface Metrics {
   /** An answer that would have been a call of the identity provider without the broker. */
   callSaved(source: string): void;
   lockWaited(outcome: 'acquired' | 'held' | 'error', tookMs: number): void;
+  /** A flight ended after its lock had run out, or the lock master had lost it. */
+  lockLost(source: string): void;
   commitRefused(why: 'epoch' | 'dead' | 'lost' | 'expired' | 'replayed' | 'policy'): void;
   storeFailed(command: string): void;
   recordUnreadable(why: 'unknown-key' | 'later-layout' | 'corrupt'): void;
   eventPublished(kind: 'refreshed' | 'invalidation' | 'heartbeat', delivered: boolean): void;
   invalidationApplied(count: number): void;
+  /** Invalidations that an event did not bring: read from the log, or told to a near cache that asked what it missed. */
+  eventsReplayed(to: 'broker' | 'near-cache', count: number): void;
   refreshed(source: string, lagMs: number): void;
   rejectedReported(source: string, outcome: 'dropped' | 'stale' | 'limited'): void;
   revocationDone(
@@ -49,8 +56,63 @@ export interface Metrics {
     outcome: 'complete' | 'incomplete' | 'failed',
     tookMs: number,
   ): void;
+  /**
+   * Who has confirmed a revocation: how long after its order each receipt came, and of those that were waited for, how many
+   * were expected and never confirmed.
+   */
+  revocationConfirmed(
+    by: 'broker' | 'near-cache',
+    receipts: { readonly afterMs: readonly number[]; readonly expected: number; readonly stragglers: number },
+  ): void;
   synced(outcome: 'delta' | 'reset' | 'refused'): void;
   reloaded(outcome: 'reloaded' | 'unchanged' | 'refused'): void;
+}
+
+/** What is held of one source. */
+export interface Holdings {
+  readonly held: number;
+  /** Of those, the ones that somebody has asked for or reported lately: they are refreshed ahead. */
+  readonly inDemand: number;
+  /** How many there are by {@link LIFE_BANDS}, in that order. */
+  readonly byRemainingLife: readonly number[];
+}
+
+/** Bands of remaining life: each holds what is in none before it and has less than `belowMs` left. */
+export const LIFE_BANDS = [
+  { name: '<10s', belowMs: 10_000 },
+  { name: '<1m', belowMs: 60_000 },
+  { name: '<5m', belowMs: 300_000 },
+  { name: '<15m', belowMs: 900_000 },
+  { name: '<1h', belowMs: 3_600_000 },
+  { name: '<6h', belowMs: 21_600_000 },
+  { name: '<1d', belowMs: 86_400_000 },
+  { name: '>=1d', belowMs: Number.POSITIVE_INFINITY },
+] as const;
+
+/** Where the shared budget of a source's upstream stands, as all replicas see it. */
+export interface BudgetGauges {
+  readonly source: string;
+  /** Fingerprint of the upstream identity: sources with the same one share the budget. */
+  readonly upstream: string;
+  readonly limits: readonly {
+    /** As the configuration writes it: `1h`, `day`. */
+    readonly window: string;
+    readonly limit: number;
+    readonly used: number;
+    /** Of the limit, what is kept for fetching again what was revoked. */
+    readonly reserve: number;
+    readonly reserveUsed: number;
+    /** What callers who wait may still use now, without the reserve. */
+    readonly remaining: number;
+    /** When nothing remains, at the rate of the last minutes. `undefined`: not within the window. */
+    readonly exhaustedInMs: number | undefined;
+  }[];
+  /** Calls under way in the cluster. */
+  readonly open: number;
+  /** 0: not paused. */
+  readonly pausedMs: number;
+  readonly credentialPausedMs: number;
+  readonly breaker: 'closed' | 'open' | 'half-open';
 }
 
 /** What a scrape reads at the moment that it happens. */
@@ -59,8 +121,16 @@ export interface Gauges {
   readonly memoryBytes: number;
   readonly flights: number;
   readonly leaseAgeMs: number | undefined;
+  /** Since a heartbeat was heard, from this broker or another; `undefined`: never. */
+  readonly heartbeatAgeMs: number | undefined;
+  /** Brokers with a lease, this one included. */
+  readonly brokers: number;
   readonly natsConnected: boolean;
   readonly redisAvailable: boolean;
-  readonly slotsHeldBySource: ReadonlyMap<string, number>;
+  readonly holdingsBySource: ReadonlyMap<string, Holdings>;
   readonly nearCachesSeen: number;
+  /** Near caches that have reported here lately that they use a token of the source. */
+  readonly nearCachesBySource: ReadonlyMap<string, number>;
+  /** What is not known now has no entry. */
+  readonly budgets: readonly BudgetGauges[];
 }

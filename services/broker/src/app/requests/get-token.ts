@@ -200,7 +200,8 @@ export class GetToken {
         continue;
       }
       if (layer === 'flight' && joins) this.#ports.metrics.callSaved(route.address.source);
-      return this.#answer(held, route, layer, arrivedAtMs, nowMs, true);
+      const servedBy = layer === 'flight' && !joins ? 'idp' : layer;
+      return this.#answer(held, route, servedBy, arrivedAtMs, nowMs, true);
     }
     const cause = failure('REVOKED', 'the token is revoked faster than it can be fetched', 1_000);
     return this.#refuse(route.address.source, route.caller, cause, arrivedAtMs);
@@ -268,7 +269,7 @@ export class GetToken {
     held.wantedBy = route.caller;
     const { source } = route.address;
     metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
-    if (layer !== 'flight') metrics.callSaved(source);
+    if (layer !== 'flight' && layer !== 'idp') metrics.callSaved(source);
     return held.template.render({
       asOf: memory.asOfNow(held),
       expiresInMs: held.remainingMs(nowMs),

@@ -1,10 +1,10 @@
 import type { BudgetStatus, RefreshTokenStatus, StatusReply } from '@token-broker/protocol';
-import type { QuotaLimit } from '@token-broker/configuration';
 import type { Governor } from '../upstream/governor.js';
 import type { Memory } from '../memory/memory.js';
 import type { RefreshTokens } from '../upstream/refresh-tokens.js';
 import type { Source, Sources } from '../sources/sources.js';
 import type { Tally } from './tally.js';
+import { windowText } from '../upstream/window-text.js';
 
 export interface SourceStatusPorts {
   readonly sources: Sources;
@@ -52,18 +52,4 @@ async function refreshTokenOf(
   return state === undefined
     ? undefined
     : { state: state.kind, sequence: state.sequence, changedAtMs: state.changedAtMs };
-}
-
-/** The largest first: a window is told as the configuration would write it. */
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1_000],
-] as const;
-
-function windowText(window: QuotaLimit['window']): string {
-  if (window.kind === 'calendar') return window.period;
-  const [unit = 'ms', unitMs = 1] = UNITS.find(([, ms]) => window.ms % ms === 0) ?? [];
-  return `${String(window.ms / unitMs)}${unit}`;
 }

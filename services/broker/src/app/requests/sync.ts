@@ -23,6 +23,8 @@ import type { Sources } from '../sources/sources.js';
 
 /** A near cache that has not reported for so long counts as gone. It reports every 30 s. */
 export const PRESENT_FOR_MS = 75_000;
+/** It names the sources that it uses at least so often. */
+const REPORTED_WITHIN_MS = 36_000;
 /** Near caches that are counted at most. */
 const SEEN_KEPT = 100_000;
 /** Slots of a report that are read from the store at once, to be refreshed from here. */
@@ -49,6 +51,9 @@ export class Sync {
   /** When each near cache was last heard here. */
   readonly #seenAtMs = new BoundedMap<number>({ maxEntries: SEEN_KEPT, maxBytes: SEEN_KEPT }, () => 1);
 
+  /** When each near cache last named a source here, by both names. */
+  readonly #wantedAtMs = new BoundedMap<number>({ maxEntries: SEEN_KEPT, maxBytes: SEEN_KEPT }, () => 1);
+
   constructor(ports: SyncPorts) {
     this.#ports = ports;
   }
@@ -58,6 +63,20 @@ export class Sync {
     const sinceMs = this.#ports.clock.elapsedMs() - PRESENT_FOR_MS;
     for (const [instance, atMs] of this.#seenAtMs.entries()) if (atMs < sinceMs) this.#seenAtMs.delete(instance);
     return this.#seenAtMs.size;
+  }
+
+  /** Near caches that have reported to this replica that they use a token of the source, since their last report but one. */
+  get nearCachesBySource(): ReadonlyMap<string, number> {
+    const sinceMs = this.#ports.clock.elapsedMs() - REPORTED_WITHIN_MS;
+    const counts = new Map<string, number>();
+    for (const [key, atMs] of this.#wantedAtMs.entries()) {
+      if (atMs < sinceMs) this.#wantedAtMs.delete(key);
+      else {
+        const [source = ''] = key.split(' ');
+        counts.set(source, (counts.get(source) ?? 0) + 1);
+      }
+    }
+    return counts;
   }
 
   async handle(request: ServiceRequest): Promise<Uint8Array> {
@@ -92,6 +111,7 @@ export class Sync {
     if (!(await leaseKeeper.readAlong())) return failure('STORE_UNAVAILABLE', 'this broker cannot read Redis now');
     const { changes, reset } = this.#missed(body);
     metrics.synced(reset.length > 0 ? 'reset' : 'delta');
+    if (changes.length > 0) metrics.eventsReplayed('near-cache', changes.length);
     const reply: SyncReply = {
       v: 1,
       ageMs: Math.ceil(clock.elapsedMs() - sentAtMs),
@@ -104,6 +124,8 @@ export class Sync {
     };
     const held = this.#addresses(caller, body);
     if (body.verify === true) return { ...reply, live: await this.#live(held) };
+    for (const source of new Set(held.map(({ address }) => address.source)))
+      this.#wantedAtMs.set(`${source} ${body.instance}`, clock.elapsedMs());
     void this.#noteDemand(caller, held);
     return reply;
   }

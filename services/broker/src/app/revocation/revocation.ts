@@ -75,6 +75,12 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
       ...(order.waitMs === undefined ? {} : { receipts: await collect(present, receipts, order.waitMs) }),
       tookMs: clock.elapsedMs() - startedAtMs,
     };
+    metrics.revocationConfirmed('near-cache', {
+      afterMs: [...(receipts?.confirmed.values() ?? [])],
+      // Whoever does not wait expects none.
+      expected: result.receipts?.expected ?? 0,
+      stragglers: result.receipts?.stragglers.length ?? 0,
+    });
     metrics.revocationDone(kindOf(order.target), result.complete ? 'complete' : 'incomplete', result.tookMs);
     log.audit('revocation: done', {
       id,
@@ -130,6 +136,11 @@ async function attemptOnce(
       replies.map(({ partition, asOf, floor }) => store.confirm(target, partition, asOf.epoch, floor)),
     );
     const acked = others.filter((name) => acks.confirmed.has(name)).length;
+    ports.metrics.revocationConfirmed('broker', {
+      afterMs: [...acks.confirmed.values()],
+      expected: others.length,
+      stragglers: others.length - acked,
+    });
     return {
       replies,
       broadcast: await taken,
