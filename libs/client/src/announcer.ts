@@ -23,6 +23,8 @@ export interface BrokerEventMap {
   refreshed: TokenIdentity;
   /** A token that was handed out is dead. */
   revoked: TokenIdentity;
+  /** A heartbeat came. What it tells was read from Redis at most `ageMs` ago: so long does an invalidation take, too. */
+  heartbeat: { readonly ageMs: number };
 }
 
 /** Tells listeners what happened, once the near cache has finished with the message that brought it. */
@@ -81,6 +83,12 @@ export class Announcer {
   recovered(suspectMs: number): void {
     this.#later(() => {
       this.#everything.emit('recovered', { suspectMs });
+    });
+  }
+
+  heartbeat(ageMs: number): void {
+    this.#later(() => {
+      this.#everything.emit('heartbeat', { ageMs });
     });
   }
 

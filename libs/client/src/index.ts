@@ -14,4 +14,4 @@ export type {
 export type { ReportOutcome } from './rejection-reports.js';
 export type { Token } from './token.js';
 export { createTokenBroker, type SourceOptions, type TokenBroker, type TokenBrokerOptions } from './token-broker.js';
-export type { ClientStats } from './token-client.js';
+export type { ClientStats, TokenInUse } from './token-client.js';

@@ -23,7 +23,7 @@ import type { Unsubscribe } from './listeners.js';
 import { silentLogger, type ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
 import type { RequestParameters } from './near-cache/slot-state.js';
-import { TokenClient, type ClientStats } from './token-client.js';
+import { TokenClient, type ClientStats, type TokenInUse } from './token-client.js';
 
 const DEFAULT_MAX_ENTRIES = 10_000;
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
@@ -90,6 +90,8 @@ export interface TokenBroker {
   ready(options?: { readonly timeoutMs?: number }): Promise<void>;
   on<Name extends keyof BrokerEventMap>(name: Name, listener: (event: BrokerEventMap[Name]) => void): Unsubscribe;
   stats(): ClientStats;
+  /** The held tokens that were handed out at some time. Looks at every slot: for metrics, not for each request. */
+  inUse(): readonly TokenInUse[];
   /** Forgets every token, ends all background work and rejects what waits. The connection stays open. */
   close(): Promise<void>;
 }
@@ -148,6 +150,7 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
     ready: (readyOptions) => client.ready(readyOptions?.timeoutMs),
     on: (name, listener) => client.on(name, listener),
     stats: () => client.stats(),
+    inUse: () => client.inUse(),
     close: () => client.close(),
   };
 }

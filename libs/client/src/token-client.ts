@@ -58,6 +58,16 @@ export interface ClientStats {
   readonly bytes: number;
 }
 
+/** A token that is held, and that was handed out. */
+export interface TokenInUse {
+  readonly source: string;
+  readonly slot: string;
+  /** Remaining life at this moment. */
+  readonly expiresInMs: number;
+  /** When it was last handed out, on the client's own clock. */
+  readonly usedAtMs: number;
+}
+
 /** The parts of a client, wired. */
 export class TokenClient {
   readonly #options: TokenClientOptions;
@@ -103,7 +113,8 @@ export class TokenClient {
     const events = new BrokerEvents({
       ...options,
       heartbeat(heartbeat) {
-        hearHeartbeat(cache, heartbeat, clock.elapsedMs());
+        const ageMs = hearHeartbeat(cache, heartbeat, clock.elapsedMs());
+        if (ageMs !== undefined) announcer.heartbeat(ageMs);
         suspicion.look();
       },
       invalidation({ changes }) {
@@ -205,6 +216,14 @@ export class TokenClient {
       entries: this.#cache.slotCount,
       bytes: this.#cache.bytes,
     };
+  }
+
+  inUse(): TokenInUse[] {
+    return [...this.#cache.slots()].flatMap(({ source, slot, entry, lastUsedAtMs }) =>
+      entry === undefined || !Number.isFinite(lastUsedAtMs)
+        ? []
+        : [{ source, slot, expiresInMs: entry.token.expiresInMs, usedAtMs: lastUsedAtMs }],
+    );
   }
 
   async close(): Promise<void> {

@@ -9,8 +9,11 @@ import { noticeGeneration, type Entry, type SlotState } from './slot-state.js';
 /** What a sync request said was known. */
 export type Known = NonNullable<SyncRequest['known']>;
 
-/** Hears where every partition stands. */
-export function hearHeartbeat(cache: NearCache, heartbeat: Heartbeat, nowMs: number): void {
+/**
+ * Hears where every partition stands. Returns how old that is, since Redis was read for it, in ms: at most so long did it
+ * take to get here. `undefined` where that cannot be judged yet.
+ */
+export function hearHeartbeat(cache: NearCache, heartbeat: Heartbeat, nowMs: number): number | undefined {
   cache.adoptTiming(heartbeat.timing);
   cache.setPartitionCount(heartbeat.epochs.length, nowMs);
   // A heartbeat may have waited in a buffer, for as long as this process was stopped or its link was frozen: its arrival
@@ -23,6 +26,7 @@ export function hearHeartbeat(cache: NearCache, heartbeat: Heartbeat, nowMs: num
     if (cache.hear(partition, heartbeat.epochs[partition.index] ?? 0, vseq, nowMs) === 'older') continue;
     partition.verify(vseq, readAtMs, cache.timing);
   }
+  return Number.isFinite(readAtMs) ? nowMs - readAtMs : undefined;
 }
 
 /** What the near cache has applied, to ask for what came after. `undefined` until the partitions are known. */
