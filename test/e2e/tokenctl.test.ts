@@ -1,9 +1,7 @@
-import { fileURLToPath } from 'node:url';
-import { startProgram, type ProgramExit } from '@token-broker/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { CLIENT_SECRET, PASSWORD, startStack, type Stack } from '../integration/stack.js';
+import { CLIENT_SECRET, startStack, type Stack } from '../integration/stack.js';
+import { tokenctlAs, type Run } from '../integration/tokenctl.js';
 
-const MAIN = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
 
 let stack: Stack;
 beforeAll(async () => {
@@ -11,17 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-interface Run extends ProgramExit {
-  readonly out: string;
-  readonly err: string;
-}
-
-async function tokenctl(user: string, ...args: string[]): Promise<Run> {
-  const env = { TOKENCTL_SERVER: stack.nats.url, TOKENCTL_USER: user, TOKENCTL_PASSWORD: PASSWORD, NO_COLOR: '1' };
-  const program = startProgram(MAIN, { args, env });
-  const exit = await program.exited;
-  return { ...exit, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
-}
+const tokenctl = (user: string, ...args: string[]): Promise<Run> => tokenctlAs(user, stack, args);
 
 function json(run: Run): Record<string, unknown> {
   return JSON.parse(run.out) as Record<string, unknown>;

@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { startProgram, type ProgramExit } from '@token-broker/testing';
 import { PASSWORD, type Stack } from './stack.js';
 
+/** No folder: nobody has made it. */
+const NOWHERE = fileURLToPath(new URL('./nowhere', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
 
 /** How a run of the program ended, and what it printed. */
@@ -11,10 +13,27 @@ export interface Run extends ProgramExit {
 }
 
 /** Runs the operators' program itself, as the caller `ops`. */
-export async function tokenctl(stack: Pick<Stack, 'nats'>, args: readonly string[], input?: string): Promise<Run> {
+export function tokenctl(stack: Pick<Stack, 'nats'>, args: readonly string[], input?: string): Promise<Run> {
+  return tokenctlAs('ops', stack, args, input);
+}
+
+/** Runs it as another caller, and with nothing of whoever runs the tests: neither their contexts nor their tokens. */
+export async function tokenctlAs(
+  user: string,
+  { nats }: Pick<Stack, 'nats'>,
+  args: readonly string[],
+  input?: string,
+): Promise<Run> {
   const program = startProgram(MAIN, {
     args,
-    env: { TOKENCTL_SERVER: stack.nats.url, TOKENCTL_USER: 'ops', TOKENCTL_PASSWORD: PASSWORD, NO_COLOR: '1' },
+    env: {
+      TOKENCTL_SERVER: nats.url,
+      TOKENCTL_USER: user,
+      TOKENCTL_PASSWORD: PASSWORD,
+      TOKENCTL_CACHE_TTL: '0',
+      XDG_CONFIG_HOME: NOWHERE,
+      NO_COLOR: '1',
+    },
     ...(input === undefined ? {} : { input }),
   });
   const exit = await program.exited;

@@ -90,6 +90,8 @@ it('a broker needs no more rights than deploy/redis gives it, and calls a revoca
     TOKENCTL_SERVER: nats.url,
     TOKENCTL_USER: OPERATOR,
     TOKENCTL_PASSWORD_FILE: join(directory, 'operator/password'),
+    TOKENCTL_CACHE_TTL: '0',
+    XDG_CONFIG_HOME: join(directory, 'operator/config'),
   };
   const get = startLocalProcess({
     name: 'tokenctl get',

@@ -243,6 +243,9 @@ async function start({ progress, signal, started, stop, isStopping }: Start): Pr
       TOKENCTL_SERVER: nats.url,
       TOKENCTL_USER: OPERATOR,
       TOKENCTL_PASSWORD_FILE: passwordFileOf(OPERATOR),
+      // Contexts and tokens of this user are no part of it.
+      TOKENCTL_CACHE_DIR: join(directory, 'operator/cache'),
+      XDG_CONFIG_HOME: join(directory, 'operator/config'),
     },
     guard,
     onLost: (listener) => lossListeners.push(listener),

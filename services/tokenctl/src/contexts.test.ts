@@ -35,7 +35,7 @@ const PROD = [
   'p',
 ];
 const DEV = ['--server', 'nats://dev', '--user', 'dev', '--password-file', '/p/dev', '--caller', 'orders'];
-const file = (): string => join(home, '.config', 'token-broker', 'contexts.json');
+const file = (): string => join(home, '.config', 'tokenctl', 'contexts.json');
 
 async function add(name: string, options: readonly string[]): Promise<void> {
   expect(await run(['context', 'add', name, ...options])).toMatchObject({ code: 0, settings: undefined });

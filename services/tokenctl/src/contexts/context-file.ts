@@ -8,13 +8,13 @@ import { CONTEXT_FIELDS, type Context, type Contexts } from './context.js';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** `token-broker/contexts.json` in `XDG_CONFIG_HOME`, else in `~/.config`. `undefined`: the environment says of neither. */
+/** `tokenctl/contexts.json` in `XDG_CONFIG_HOME`, else in `~/.config`. `undefined`: the environment says of neither. */
 export function contextFile(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const xdg = env['XDG_CONFIG_HOME'] ?? '';
   const home = env['HOME'] ?? '';
   // A relative path there is to be ignored (XDG Base Directory Specification).
   const base = isAbsolute(xdg) ? xdg : isAbsolute(home) ? join(home, '.config') : undefined;
-  return base === undefined ? undefined : join(base, 'token-broker', 'contexts.json');
+  return base === undefined ? undefined : join(base, 'tokenctl', 'contexts.json');
 }
 
 /**

@@ -60,10 +60,10 @@ describe('the key of a token on disk (D1, D4)', () => {
 
 describe('the directory of the cache', () => {
   it.each([
-    [{ HOME: '/home/a' }, 'linux', '/home/a/.cache/token-broker'],
-    [{ HOME: '/Users/a' }, 'darwin', '/Users/a/Library/Caches/token-broker'],
-    [{ HOME: '/home/a', XDG_CACHE_HOME: '/var/c' }, 'linux', '/var/c/token-broker'],
-    [{ HOME: '/home/a', XDG_CACHE_HOME: 'relative' }, 'linux', '/home/a/.cache/token-broker'],
+    [{ HOME: '/home/a' }, 'linux', '/home/a/.cache/tokenctl'],
+    [{ HOME: '/Users/a' }, 'darwin', '/Users/a/Library/Caches/tokenctl'],
+    [{ HOME: '/home/a', XDG_CACHE_HOME: '/var/c' }, 'linux', '/var/c/tokenctl'],
+    [{ HOME: '/home/a', XDG_CACHE_HOME: 'relative' }, 'linux', '/home/a/.cache/tokenctl'],
     [{ HOME: '/home/a', XDG_CACHE_HOME: '/c', TOKENCTL_CACHE_DIR: '/mine' }, 'linux', '/mine'],
     [{ HOME: '' }, 'linux', undefined],
     [{}, 'darwin', undefined],

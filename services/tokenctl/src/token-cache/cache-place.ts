@@ -4,7 +4,7 @@ import type { SourceOptions } from '@token-broker/client';
 import { DEFAULT_SUBJECT_PREFIX, getRequestSchema, isIdentifier, slotOf, subjectHashOf } from '@token-broker/protocol';
 import type { ConnectionSettings, NatsLogin } from '../connection-settings.js';
 
-const FOLDER = 'token-broker';
+const FOLDER = 'tokenctl';
 
 /** Where in the cache a token is. Whatever can change the token is in one of these. */
 export interface CacheKey {
@@ -18,7 +18,7 @@ export interface CacheKey {
 }
 
 /**
- * The directory of this user's cache: `TOKENCTL_CACHE_DIR`, else `token-broker` in the directory for caches of the system.
+ * The directory of this user's cache: `TOKENCTL_CACHE_DIR`, else `tokenctl` in the directory for caches of the system.
  * `undefined`: the environment says of none.
  */
 export function cacheDirectory(
