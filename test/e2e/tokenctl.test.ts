@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CLIENT_SECRET, startStack, type Stack } from '../integration/stack.js';
 import { tokenctlAs, type Run } from '../integration/tokenctl.js';
 
-
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
