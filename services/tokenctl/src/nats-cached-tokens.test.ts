@@ -116,7 +116,7 @@ describe('the cache of the program', { timeout: 120_000 }, () => {
     const directories = [join(file, '..'), join(file, '..', '..'), join(file, '..', '..', '..')];
     for (const directory of directories) expect((await lstat(directory)).mode & 0o777).toBe(0o700);
     expect(directories[2]).toMatch(
-      process.platform === 'darwin' ? /Library\/Caches\/token-broker$/ : /\.cache\/tokenctl$/,
+      process.platform === 'darwin' ? /Library\/Caches\/tokenctl$/ : /\.cache\/tokenctl$/,
     );
   });
 
