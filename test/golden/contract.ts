@@ -6,6 +6,8 @@ const V1 = new URL('v1/', import.meta.url);
 /** Schemas that are a part, or a choice, of messages rather than a message of their own. */
 export const PARTS: readonly string[] = [
   'selector',
+  'receipts',
+  'graceful',
   'change',
   'timing',
   'channel',

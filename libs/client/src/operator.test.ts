@@ -58,6 +58,7 @@ describe('an operator', () => {
   it.each([
     [{ atProvider: true }, 45_000],
     [{ atProvider: true, wait: true, timeoutMs: 20_000 }, 55_000],
+    [{ graceful: true, wait: true, timeoutMs: 20_000 }, 55_000],
   ])('has the patience for all that a broker waits for: %o', async (order, patienceMs) => {
     let isOver = false;
     const revoked = operator.revoke({ selector: { source: 'payments' }, ...order });
@@ -75,6 +76,17 @@ describe('an operator', () => {
     expect(await during(operator.list({ source: 'payments', limit: 5 }))).toEqual(replies['list']);
     expect(await during(operator.reload())).toEqual(replies['reload']);
     expect(asked.map(({ verb }) => verb)).toEqual(['list', 'reload']);
+  });
+
+  it('pauses a source and lets it go on', async () => {
+    replies['pause'] = { v: 1, source: 'payments', paused: true, changed: true, sinceMs: 1_793_523_600_000 };
+    replies['resume'] = { v: 1, source: 'payments', paused: false, changed: true };
+    expect(await during(operator.pause({ source: 'payments', reason: 'leaked' }))).toEqual(replies['pause']);
+    expect(await during(operator.resume({ source: 'payments' }))).toEqual(replies['resume']);
+    expect(asked).toEqual([
+      { verb: 'pause', body: { v: 1, source: 'payments', reason: 'leaked' } },
+      { verb: 'resume', body: { v: 1, source: 'payments' } },
+    ]);
   });
 
   it('puts a refresh token there, which no error repeats', async () => {

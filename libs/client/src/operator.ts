@@ -8,6 +8,7 @@ import {
   isIdentifier,
   LIMITS,
   listReplySchema,
+  pauseReplySchema,
   reloadReplySchema,
   revokeReplySchema,
   setRefreshTokenReplySchema,
@@ -15,6 +16,8 @@ import {
   TokenBrokerError,
   type ListReply,
   type ListRequest,
+  type PauseReply,
+  type PauseRequest,
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
@@ -56,6 +59,13 @@ export interface Operator {
    * have happened; revoking again is safe.
    */
   revoke(request: Omit<RevokeRequest, 'v'>): Promise<RevokeReply>;
+  /**
+   * Keeps the brokers from fetching tokens of a source. What is held goes on; whoever needs another token is refused with
+   * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way is ended.
+   */
+  pause(request: Omit<PauseRequest, 'v'>): Promise<PauseReply>;
+  /** Lets the brokers fetch tokens of a source again. */
+  resume(request: Omit<PauseRequest, 'v'>): Promise<PauseReply>;
   list(request?: Omit<ListRequest, 'v'>): Promise<ListReply>;
   /** What the broker that answers knows. */
   status(): Promise<StatusReply>;
@@ -92,6 +102,8 @@ export function createOperator(options: OperatorOptions): Operator {
   };
   return {
     revoke: (request) => ask('revoke', request, revokeReplySchema, waitOf(request)),
+    pause: (request) => ask('pause', request, pauseReplySchema),
+    resume: (request) => ask('resume', request, pauseReplySchema),
     list: (request = {}) => ask('list', request, listReplySchema),
     status: () => ask('status', {}, statusReplySchema),
     reload: () => ask('reload', {}, reloadReplySchema),
@@ -103,8 +115,9 @@ export function createOperator(options: OperatorOptions): Operator {
   };
 }
 
-/** What a broker may wait for near caches, and after that for identity providers. */
-function waitOf({ wait, atProvider, timeoutMs = 0 }: Omit<RevokeRequest, 'v'>): number {
-  const atProviderMs = timeoutMs === 0 ? DEFAULT_AT_PROVIDER_MS : timeoutMs;
-  return (wait === true ? timeoutMs : 0) + (atProvider === true ? atProviderMs : 0);
+/** What a broker may wait for successors, then for near caches, and after that for identity providers. */
+function waitOf({ wait, atProvider, graceful, timeoutMs = 0 }: Omit<RevokeRequest, 'v'>): number {
+  const providerMs = timeoutMs === 0 ? DEFAULT_AT_PROVIDER_MS : timeoutMs;
+  const calls = (atProvider === true ? 1 : 0) + (graceful === true ? 1 : 0);
+  return (wait === true ? timeoutMs : 0) + calls * providerMs;
 }

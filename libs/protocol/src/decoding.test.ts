@@ -5,7 +5,8 @@ import { decode, encode } from './decoding.js';
 import { LIMITS } from './limits.js';
 import { invalidationSchema } from './messages/events.js';
 import { getRequestSchema, rejectedRequestSchema, tokenReplySchema } from './messages/get.js';
-import { revokeRequestSchema, setRefreshTokenRequestSchema, statusReplySchema } from './messages/admin.js';
+import { setRefreshTokenRequestSchema, statusReplySchema } from './messages/admin.js';
+import { revokeRequestSchema } from './messages/revoke.js';
 import { syncRequestSchema } from './messages/sync.js';
 
 /** The reason why a body is refused; '' when it is taken. */
@@ -15,6 +16,7 @@ function refusal(body: unknown, schema: z.ZodType = getRequestSchema): string {
   return decoded.ok ? '' : decoded.error;
 }
 
+const SLOT = 'abcdefghijklmnopqrstuv';
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 describe('decode', () => {
@@ -201,13 +203,35 @@ describe('a report of a rejected token', () => {
 });
 
 describe('an order to revoke', () => {
+  const choice =
+    ': must be one of {slot}, {source}, {provider}, {caller}, {subject}, {tokenSha256}, {issuedBeforeMs} or {all: true}';
+
   it.each([
-    [{}, ': must be one of {slot}, {source} or {all: true}'],
-    [{ all: false }, ': must be one of {slot}, {source} or {all: true}'],
-    [{ source: 'a', all: true }, ': must be one of {slot}, {source} or {all: true}'],
-    ['all', ': must be one of {slot}, {source} or {all: true}'],
+    { slot: SLOT },
+    { source: 'a' },
+    { all: true },
+    { provider: 'oauth2' },
+    { caller: 'orders' },
+    { tokenSha256: '0f'.repeat(32) },
+    { tokenSha256: '0f'.repeat(32), source: 'a' },
+    { subject: 'auth0|5f7c8ec7c33c6c004bbafe82' },
+    { subject: 'Jane Doe', source: 'a' },
+    { issuedBeforeMs: 1_793_523_600_000 },
+    { issuedBeforeMs: 1, source: 'a' },
+  ])('takes the selector %j', (selector) => {
+    expect(refusal({ selector }, revokeRequestSchema)).toBe('');
+  });
+
+  it.each([
+    [{}, choice],
+    [{ all: false }, choice],
+    [{ source: 'a', all: true }, choice],
+    [{ caller: 'orders', source: 'a' }, choice],
+    [{ token: 'eyJ' }, choice],
+    ['all', choice],
     [{ slot: 'short' }, '.slot: is not a slot'],
     [{ source: '*' }, '.source: must match [A-Za-z0-9_-]{1,64}'],
+    [{ tokenSha256: '0F'.repeat(32) }, '.tokenSha256: is not a SHA-256 in 64 hexadecimal digits'],
   ])('refuses the selector %j', (selector, reason) => {
     expect(refusal({ selector }, revokeRequestSchema)).toBe(`selector${reason}`);
   });

@@ -17,6 +17,7 @@ describe('the table of errors', () => {
       'IDP_PROTOCOL',
       'QUOTA_EXHAUSTED',
       'REAUTH_REQUIRED',
+      'PAUSED',
       'STORE_UNAVAILABLE',
       'REVOKED',
       'STALE',
@@ -42,6 +43,7 @@ describe('the table of errors', () => {
       'IDP_DENIED',
       'IDP_PROTOCOL',
       'REAUTH_REQUIRED',
+      'PAUSED',
       'CLOSED',
     ]);
   });

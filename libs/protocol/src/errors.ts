@@ -43,6 +43,11 @@ export const ERRORS = {
     httpStatus: 409,
     remedy: 'An operator must authorise the source again and run `tokenctl refresh-token set SOURCE`.',
   },
+  PAUSED: {
+    retryable: false,
+    httpStatus: 503,
+    remedy: 'An operator has paused this source; `tokenctl resume SOURCE` lets the brokers fetch again.',
+  },
   STORE_UNAVAILABLE: {
     retryable: true,
     httpStatus: 503,

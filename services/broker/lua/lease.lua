@@ -14,4 +14,4 @@ elseif number(ARGV[6]) ~= vseq then
   entries = redis.call('XRANGE', KEYS[2], '(' .. ARGV[6] .. '-0', '+')
   if #entries ~= vseq - number(ARGV[6]) then tag, entries = 'reset', {} end
 end
-return reply(tag, text(policy), fingerprint, brokers, entries)
+return reply(tag, text(policy), fingerprint, brokers, entries, paused)

@@ -10,8 +10,10 @@ local nowUs = time[1] * 1000000 + time[2]
 local now = math.floor(nowUs / 1000)
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'replid', 'generation', 'vseq', 'epochBeganMs', 'policy')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'replid', 'generation', 'vseq', 'epochBeganMs', 'policy', 'paused')
 local epoch, generation, vseq, epochBeganMs, policy = meta[1], number(meta[3]), number(meta[4]), number(meta[5]), number(meta[6])
+-- Sources that an operator has paused, each with since when: ` a=1700000000000 b=1700000000001`. They outlive epochs.
+local paused = meta[7] or ''
 
 -- Adopt: a restart, a promotion or an emptied server begins a new epoch, above all that anybody has seen. Records of the
 -- old epoch are misses from here on; generations go on, so that no client ever steps back.

@@ -6,6 +6,5 @@ redis.call('SET', KEYS[5], text(record.generation), 'PX', ARGV[11])
 -- The hash of the token stays: a revocation that comes while it lives is one of this token too.
 redis.call('HDEL', KEYS[4], 'sealed')
 redis.call('HSET', KEYS[4], 'rejected', '1')
-redis.call('ZREM', KEYS[8], slot)
 invalidate('slot:' .. slot, record.generation)
 return reply('dropped', text(record.generation))

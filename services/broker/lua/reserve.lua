@@ -4,6 +4,8 @@
 local want, lockFloor, attempt, callMs = number(ARGV[8]), ARGV[9], ARGV[10], number(ARGV[11])
 if isOutdated() then return reply('policy') end
 if isLive() and record.generation > want then return hit() end
+-- What is held goes on, and nothing new is fetched.
+if string.find(paused, ' ' .. source .. '=', 1, true) then return reply('paused') end
 if text(floor) ~= lockFloor then return reply('relock', text(floor)) end
 
 local f = fieldsOf(KEYS[6], 'attempt', 'generation', 'until', 'epoch', 'recipe', 'code', 'message')
@@ -20,6 +22,9 @@ if mine and not flight.code then return reply('go', text(flight.generation), ref
 local claimed = nextGeneration()
 if flight.recipe ~= recipe then redis.call('DEL', KEYS[6]) end
 redis.call('HDEL', KEYS[6], 'code', 'message')
-redis.call('HSET', KEYS[6], 'attempt', attempt, 'generation', text(claimed), 'until', text(now + callMs), 'epoch', epoch, 'recipe', recipe)
+redis.call('HSET', KEYS[6], 'attempt', attempt, 'generation', text(claimed), 'until', text(now + callMs), 'epoch', epoch, 'recipe', recipe,
+  'source', source, 'provider', provider)
 redis.call('PEXPIRE', KEYS[6], callMs + 60000)
+-- Whoever looks for what is in the air finds it as long as its note is there: also the call of a process that is suspended.
+redis.call('ZADD', KEYS[8], 'GT', text(now + callMs + 60000), slot)
 return reply('go', text(claimed), refetch)

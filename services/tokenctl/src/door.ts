@@ -28,6 +28,8 @@ export async function openDoor(settings: ConnectionSettings, clock: Clock): Prom
   return {
     operator: {
       revoke: (request) => whileConnected(operator.revoke(request)),
+      pause: (request) => whileConnected(operator.pause(request)),
+      resume: (request) => whileConnected(operator.resume(request)),
       list: (request) => whileConnected(operator.list(request)),
       status: () => whileConnected(operator.status()),
       reload: () => whileConnected(operator.reload()),

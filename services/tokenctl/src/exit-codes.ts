@@ -23,6 +23,7 @@ export const EXIT_OF: Readonly<Record<ErrorCode, ExitCode>> = {
   FORBIDDEN: EXIT.denied,
   IDP_DENIED: EXIT.denied,
   REAUTH_REQUIRED: EXIT.denied,
+  PAUSED: EXIT.unavailable,
   IDP_UNAVAILABLE: EXIT.unavailable,
   IDP_TIMEOUT: EXIT.unavailable,
   QUOTA_EXHAUSTED: EXIT.unavailable,

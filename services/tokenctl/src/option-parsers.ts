@@ -6,6 +6,9 @@ import { usageFailure } from './command-failure.js';
 /** How long `--timeout` may be at most: what a broker holds a request for. */
 const MAX_TIMEOUT_MS = LIMITS.deadlineMs;
 const MAX_LIST_LIMIT = 1_000;
+const MAX_REASON_CHARACTERS = 500;
+/** RFC 3339, the seconds left out where they are. Without a time zone nobody knows what is meant. */
+const MOMENT = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/;
 
 /** A given value wins over an earlier one without a word, unless this refuses it. */
 export function once(value: string, previous: string | undefined): string {
@@ -50,6 +53,28 @@ export function requireSlot(text: string): string {
 export function requireContextName(text: string): string {
   if (isIdentifier(text)) return text;
   throw usageFailure('that is no name of a context', 'A name has 1 to 64 of the characters A-Z a-z 0-9 _ and -.');
+}
+
+/** @throws {CommandFailure} for one that brokers would refuse */
+export function requireReason(text: string): string {
+  if (text.length <= MAX_REASON_CHARACTERS) return text;
+  throw usageFailure('--reason is too long', `It may have ${String(MAX_REASON_CHARACTERS)} characters.`);
+}
+
+/**
+ * A moment as people write it, with its time zone, or how long ago it was.
+ *
+ * @returns milliseconds since 1970
+ */
+export function moment(text: string, nowMs: number): number {
+  const ago = parseDuration(text);
+  if (ago.ok) return nowMs - ago.value;
+  const atMs = MOMENT.test(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN;
+  if (!Number.isNaN(atMs)) return atMs;
+  throw usageFailure(
+    '--issued-before is no moment',
+    'Write it as 2026-11-05T12:30:00Z, with a time zone (Z or +01:00), or how long ago it was: 15m.',
+  );
 }
 
 /** A secret on the command line is in the shell's history and in every list of processes, so it is refused. */

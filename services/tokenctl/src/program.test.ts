@@ -297,6 +297,7 @@ describe('revoke', () => {
         'Revoked the tokens of source payments: 12 tokens, in 42 ms.',
         'Brokers: 2 of 2 have confirmed.',
         'Near caches: 3 were told; --wait says who has confirmed.',
+        'There is no undo. Brokers fetch again when they are asked, unless the source is paused (`tokenctl pause`).',
         'Revocation revocation-1',
         '',
       ].join('\n'),

@@ -6,6 +6,7 @@ import { getCommand } from './commands/get.js';
 import { listCommand } from './commands/list.js';
 import { logoutCommand } from './commands/logout.js';
 import { natsPermissionsCommand } from './commands/nats-permissions.js';
+import { pauseCommand, resumeCommand } from './commands/pause.js';
 import { refreshTokenCommand } from './commands/refresh-token.js';
 import { reloadCommand } from './commands/reload.js';
 import { revokeCommand } from './commands/revoke.js';
@@ -97,6 +98,8 @@ function createProgram(invocation: Invocation): Command {
     listCommand(invocation),
     statusCommand(invocation),
     revokeCommand(invocation),
+    pauseCommand(invocation),
+    resumeCommand(invocation),
     refreshTokenCommand(invocation),
     reloadCommand(invocation),
     checkCommand(invocation),

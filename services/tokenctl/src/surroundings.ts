@@ -12,7 +12,7 @@ export interface Output {
 
 /** An open way to the brokers. */
 export interface Door {
-  readonly operator: Pick<Operator, 'revoke' | 'list' | 'status' | 'reload' | 'setRefreshToken'>;
+  readonly operator: Pick<Operator, 'revoke' | 'pause' | 'resume' | 'list' | 'status' | 'reload' | 'setRefreshToken'>;
   /** @param minTtlMs the least remaining life that is of use */
   get(source: string, parameters: SourceOptions, minTtlMs: number | undefined): Promise<Token>;
   close(): Promise<void>;

@@ -47,9 +47,9 @@ export const STORE_BUGS: readonly Bug[] = [
     what: 'A revocation that Redis did not take is reported as made.',
     store: (store, clock) =>
       like(store, {
-        revoke: async (target, partition, id, policy) => {
+        revoke: async (target, partition, id, policy, upTo) => {
           try {
-            return await store.revoke(target, partition, id, policy);
+            return await store.revoke(target, partition, id, policy, upTo);
           } catch (error) {
             if (!(error instanceof StoreError)) throw error;
             const asOf = { epoch: 0, vseq: 0, redisMs: clock.wallMs(), sentAtMs: clock.elapsedMs() };

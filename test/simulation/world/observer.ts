@@ -126,8 +126,8 @@ export class Observer implements Watch {
         if (stands) this.#confirmedAtMs.set(`${String(index)} ${cutoffName(target)}`, this.#world.loop.nowMs);
         return stands;
       },
-      revoke: (script, target, index, id, policy) => {
-        const reply = scripts.revoke(script, target, index, id, policy);
+      revoke: (script, target, index, id, policy, upTo) => {
+        const reply = scripts.revoke(script, target, index, id, policy, upTo);
         if (!this.#orders.has(id)) this.#interruptedAtMs.push(this.#world.loop.nowMs);
         const order = this.#orders.get(id) ?? { target, floors: new Map<number, number>(), durable: false };
         this.#orders.set(id, order);

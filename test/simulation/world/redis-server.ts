@@ -94,6 +94,8 @@ export class RedisServer {
       noteRecipe: (...args) => limit('hset', inner.noteRecipe(...args)),
       generations: (...args) => limit('read', inner.generations(...args)),
       list: (...args) => limit('list', inner.list(...args)),
+      scan: (...args) => limit('scan', inner.scan(...args)),
+      pause: (...args) => limit('pause', inner.pause(...args)),
       present: (...args) => limit('presence', inner.present(...args)),
       presences: () => limit('presence', inner.presences()),
       sharedSecret: (...args) => limit('set', inner.sharedSecret(...args)),

@@ -1,67 +1,6 @@
 import { z } from 'zod';
 import { givenToken, identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
-import { LIMITS } from '../limits.js';
-
-/** What a revocation hits: exactly one of the three. */
-export const selectorSchema = z.union(
-  [z.strictObject({ slot }), z.strictObject({ source: identifier }), z.strictObject({ all: z.literal(true) })],
-  { error: 'must be one of {slot}, {source} or {all: true}' },
-);
-export type Selector = z.output<typeof selectorSchema>;
-
-/** Body of `admin.<caller>.revoke`. */
-export const revokeRequestSchema = z.strictObject({
-  v: version.optional(),
-  selector: selectorSchema,
-  /** Counts what would go; changes nothing. */
-  dryRun: z.boolean().optional(),
-  /** Waits until every connected near cache has confirmed, at most `timeoutMs`. */
-  wait: z.boolean().optional(),
-  timeoutMs: milliseconds.max(LIMITS.deadlineMs).optional(),
-  /** Also takes the tokens back at the identity provider, where it has a way to (RFC 7009). */
-  atProvider: z.boolean().optional(),
-  reason: z.string().max(500).optional(),
-});
-export type RevokeRequest = z.output<typeof revokeRequestSchema>;
-
-const nearCacheSchema = z.object({ caller: identifier, instance: identifier });
-
-/** Reply to `revoke`: what is durable and who has confirmed, never more than is true. */
-export const revokeReplySchema = z.object({
-  v: version,
-  id: z.string(),
-  dryRun: z.boolean(),
-  /** Tokens in Redis that went, or would go. */
-  slots: ordinal,
-  /** Near caches that were connected. */
-  nearCaches: ordinal,
-  /** As many Redis replicas confirmed as the configuration asks for. */
-  durable: z.boolean(),
-  /** NATS took the event. `false`: near caches learn of it when they sync, or stop within their staleness bound. */
-  broadcast: z.boolean(),
-  /** Every broker has confirmed or lost its lease, and the revocation stood in Redis after that. */
-  complete: z.boolean(),
-  brokers: z.object({ expected: ordinal, acked: ordinal }),
-  receipts: z
-    .object({
-      expected: ordinal,
-      confirmed: z.array(nearCacheSchema.extend({ afterMs: z.number().min(0) })),
-      stragglers: z.array(nearCacheSchema),
-    })
-    .optional(),
-  /** With `atProvider`: tokens that were to be taken back at the identity provider; the sum of the other three. */
-  provider: z
-    .object({
-      asked: ordinal,
-      revoked: ordinal,
-      /** The identity provider has no way to. Like those that failed: good until they expire for whoever has one. */
-      unsupported: ordinal,
-      failed: ordinal,
-    })
-    .optional(),
-  tookMs: z.number().min(0),
-});
-export type RevokeReply = z.output<typeof revokeReplySchema>;
+import { nearCacheSchema } from './near-cache.js';
 
 export const listRequestSchema = z.strictObject({
   v: version.optional(),
@@ -150,6 +89,8 @@ export const statusReplySchema = z.object({
       refreshToken: refreshTokenStatusSchema.optional(),
       /** Absent: it could not be read. */
       budget: budgetStatusSchema.optional(),
+      /** Redis time since which an operator has it paused; absent: it is not. */
+      pausedSinceMs: milliseconds.optional(),
     }),
   ),
   nearCaches: z.array(nearCacheSchema.extend({ seenMs: milliseconds })),

@@ -141,7 +141,10 @@ export class Broker {
       ...flight,
       routes,
       subjects: subjectCheck,
-      withoutRedis: new WithoutRedis({ clock, random, memory, governor, timing, maxStalenessMs, log, metrics }),
+      withoutRedis: new WithoutRedis({
+        ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics },
+        isPaused: (source) => this.#leaseKeeper.paused.has(source),
+      }),
       leaseMs,
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),
@@ -171,6 +174,7 @@ export class Broker {
       metrics,
       broker,
       leaseMs,
+      maxStalenessMs,
       durableReplicas: configuration.redis.durableReplicas,
       fsyncAlways: ports.fsyncAlways,
       peers,
@@ -197,6 +201,7 @@ export class Broker {
       governor,
       refreshTokens,
       leaseKeeper,
+      renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
       tally,
       version,
       isReady: () => this.readiness().ready,
@@ -339,6 +344,9 @@ export class Broker {
       holdingsBySource: holdingsOf(this.#memory, nowMs, this.#demandMs),
       nearCachesSeen: this.#sync.nearCachesSeen,
       nearCachesBySource: this.#sync.nearCachesBySource,
+      pausedBySource: new Map(
+        [...this.#sources.current.sources.keys()].map((name) => [name, this.#leaseKeeper.paused.has(name)]),
+      ),
       budgets: this.#budgetWatch.budgets,
     };
   }

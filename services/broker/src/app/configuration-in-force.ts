@@ -195,7 +195,7 @@ export class ConfigurationInForce {
       [...this.#owed].map(async ([name, policy]) => {
         try {
           await revoke(revocation, {
-            target: { kind: 'source', source: name },
+            targets: [{ target: { kind: 'source', source: name } }],
             by: 'configuration',
             reason: 'the source was changed or removed',
             id: cutoffId(policy, name),

@@ -65,10 +65,17 @@ export function listenToEvents(ports: EventListenerPorts): void {
     });
   }
 
-  on(ports, subjects.ack('*'), receiptSchema, (receipt, subject) => {
-    const parsed = subjects.parse(subject);
-    if (parsed?.verb === 'ack') nearCaches.confirm(receipt.id, `${parsed.caller}/${receipt.instance}`);
-  });
+  // Every broker hears the receipts of all near caches, and one of them waits for them.
+  on(
+    ports,
+    subjects.ack('*'),
+    receiptSchema,
+    (receipt, subject) => {
+      const parsed = subjects.parse(subject);
+      if (parsed?.verb === 'ack') nearCaches.confirm(receipt.id, `${parsed.caller}/${receipt.instance}`);
+    },
+    () => nearCaches.isCollecting,
+  );
 
   bus.onConnectionChange((connected) => {
     // Whatever was published while the connection was away is lost: the log in Redis has it.
@@ -93,8 +100,10 @@ function on<S extends MessageSchema>(
   subject: string,
   schema: S,
   handle: (message: MessageOf<S>, subject: string) => void,
+  isWanted: () => boolean = () => true,
 ): void {
   ports.bus.subscribe(subject, (payload, actual) => {
+    if (!isWanted()) return;
     const decoded = decode(schema, payload, LIMITS.replyBytes);
     if (decoded.ok) handle(decoded.value, actual);
     else ports.log.warn('nats: an event was not understood', { subject: actual, reason: decoded.error });

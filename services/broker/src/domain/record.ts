@@ -8,6 +8,8 @@ export interface RecordContent {
   /** Redis time. It stands beside the sealed value too, for the scripts; this one counts. */
   readonly expiresAtMs: number;
   readonly parameters: TokenParameters;
+  /** Whom the tokens of its subject named when they were checked; absent: there was none, or nobody noted it. */
+  readonly subjects?: readonly string[];
 }
 
 /** Binds a sealed value to its place: a record copied to another key, epoch or generation does not open. */
@@ -33,9 +35,10 @@ export function encodeRecord(content: RecordContent): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   try {
     const value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<RecordContent>;
-    const { token, lifeMs, expiresAtMs, parameters = {} } = value;
+    const { token, lifeMs, expiresAtMs, parameters = {}, subjects } = value;
     if (typeof token?.accessToken !== 'string' || typeof lifeMs !== 'number') return undefined;
-    return typeof expiresAtMs === 'number' ? { token, lifeMs, expiresAtMs, parameters } : undefined;
+    if (typeof expiresAtMs !== 'number') return undefined;
+    return { token, lifeMs, expiresAtMs, parameters, ...(subjects === undefined ? {} : { subjects }) };
   } catch {
     return undefined;
   }

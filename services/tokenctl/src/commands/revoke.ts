@@ -4,40 +4,36 @@ import { CommandFailure, toCommandFailure, usageFailure } from '../command-failu
 import type { GlobalOptions } from '../connection-settings.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { examples, type Invocation } from '../invocation.js';
-import { once, requireSlot, requireSource } from '../option-parsers.js';
+import { once, requireReason } from '../option-parsers.js';
 import { dropCached } from '../dropped-tokens.js';
 import { showWaiting } from '../output/progress.js';
 import { counted } from '../output/texts.js';
 import { describeSelector, renderRevocation } from '../output/revocation-page.js';
 import type { Door } from '../surroundings.js';
+import { selectorOf, withSelectorOptions, type SelectorOptions } from './revoke-selector.js';
 
-const MAX_REASON_CHARACTERS = 500;
-
-interface RevokeOptions {
-  readonly source?: string;
-  readonly slot?: string;
-  readonly all?: true;
+interface RevokeOptions extends SelectorOptions {
   readonly dryRun?: true;
   readonly yes?: true;
   readonly wait?: true;
   readonly atProvider?: true;
+  readonly graceful?: true;
   readonly reason?: string;
   readonly failIfNothing?: true;
 }
 
 /** `revoke`: takes tokens back from every cache. */
 export function revokeCommand(invocation: Invocation): Command {
-  return new Command('revoke')
+  const command = new Command('revoke')
     .summary('take tokens back from every broker and near cache')
     .description(
-      'Revokes the tokens of a source, of one slot, or all of them. When it has returned, no broker answers with them any more; with --wait every connected near cache has confirmed too. Exactly one of --source, --slot and --all.',
-    )
-    .option('--source <name>', 'the tokens of this source', once)
-    .option('--slot <slot>', 'one token; `tokenctl list` shows the slots', once)
-    .option('--all', 'every token of every source')
+      'Revokes tokens: of a source, of one slot, of a subject, all of them, and so on. When it has returned, no broker answers with them any more; with --wait every connected near cache has confirmed too. There is no undo: brokers fetch other tokens when they are asked, unless the source is paused.',
+    );
+  return withSelectorOptions(command)
     .option('--dry-run', 'show what would go, change nothing')
     .option('-y, --yes', 'do not ask')
     .option('--wait', 'wait until every near cache has confirmed, at most --timeout')
+    .option('--graceful', 'fetch the successors first, at most --timeout; what has none stays (--source, --slot)')
     .option('--at-provider', 'take them back at the identity provider too (RFC 7009), at most --timeout')
     .option('--reason <text>', 'for the audit trail', once)
     .option('--fail-if-nothing', 'exit with 5 when nothing matched')
@@ -46,12 +42,15 @@ export function revokeCommand(invocation: Invocation): Command {
       examples(
         'tokenctl revoke --source payments-api --dry-run',
         'tokenctl revoke --source payments-api --wait --timeout 30s --reason "leaked in a log"',
-        'tokenctl revoke --source payments-api --at-provider --yes',
+        'tokenctl revoke --source payments-api --graceful --yes',
+        'tokenctl revoke --token-stdin --yes < leaked-token.txt',
+        'tokenctl revoke --subject jane --at-provider --yes',
+        'tokenctl revoke --issued-before 2026-11-05T12:30:00Z --yes',
         'tokenctl revoke --all --yes --wait --json',
       ),
     )
     .action(async (options: RevokeOptions, command: Command) => {
-      const selector = selectorOf(options);
+      const selector = await selectorOf(invocation, command, options);
       requireSensible(options);
       const mustAsk = options.dryRun !== true && options.yes !== true;
       if (mustAsk) requireSomebodyToAsk(invocation, command);
@@ -66,25 +65,16 @@ export function revokeCommand(invocation: Invocation): Command {
     });
 }
 
-function selectorOf({ source, slot, all }: RevokeOptions): Selector {
-  const given = [source, slot, all].filter((value) => value !== undefined).length;
-  if (given !== 1)
-    throw usageFailure(
-      given === 0 ? 'it is not said what to revoke' : '--source, --slot and --all exclude each other',
-      'Give exactly one of --source NAME, --slot SLOT and --all.',
-    );
-  if (source !== undefined) return { source: requireSource(source) };
-  if (slot !== undefined) return { slot: requireSlot(slot) };
-  return { all: true };
-}
-
-function requireSensible({ dryRun, wait, atProvider, reason }: RevokeOptions): void {
+function requireSensible({ dryRun, wait, atProvider, graceful, reason, source, slot }: RevokeOptions): void {
   if (dryRun === true && wait === true)
     throw usageFailure('--dry-run and --wait exclude each other', 'A dry run changes nothing to wait for.');
   if (dryRun === true && atProvider === true)
     throw usageFailure('--dry-run and --at-provider exclude each other', 'A dry run takes nothing back anywhere.');
-  if (reason !== undefined && reason.length > MAX_REASON_CHARACTERS)
-    throw usageFailure('--reason is too long', `It may have ${String(MAX_REASON_CHARACTERS)} characters.`);
+  if (graceful === true && dryRun === true)
+    throw usageFailure('--dry-run and --graceful exclude each other', 'A dry run fetches nothing.');
+  if (graceful === true && source === undefined && slot === undefined)
+    throw usageFailure('--graceful is for --source and --slot', 'What is revoked for other reasons should go at once.');
+  if (reason !== undefined) requireReason(reason);
 }
 
 function requireSomebodyToAsk({ surroundings }: Invocation, command: Command): void {
@@ -102,8 +92,9 @@ async function isWanted(
   selector: Selector,
   { atProvider }: RevokeOptions,
 ): Promise<boolean> {
-  const { slots, nearCaches } = await door.operator.revoke({ selector, dryRun: true });
-  const what = `${describeSelector(selector)}: ${counted(slots, 'token')}, ${counted(nearCaches, 'near cache')}`;
+  const { slots, nearCaches, unjudged = 0 } = await door.operator.revoke({ selector, dryRun: true });
+  const unknown = unjudged === 0 ? '' : ` (${String(unjudged)} more cannot be judged, and stay)`;
+  const what = `${describeSelector(selector)}: ${counted(slots, 'token')}${unknown}, ${counted(nearCaches, 'near cache')}`;
   return surroundings.confirm(`Revoke ${what}${atProvider === true ? ', at the identity provider too' : ''}?`);
 }
 
@@ -127,6 +118,7 @@ async function run(
       ...(isDry ? { dryRun: true } : {}),
       ...(options.wait === true ? { wait: true } : {}),
       ...(options.atProvider === true ? { atProvider: true } : {}),
+      ...(options.graceful === true ? { graceful: true } : {}),
       ...(awaited === undefined ? {} : { timeoutMs }),
       ...(options.reason === undefined ? {} : { reason: options.reason }),
     });
@@ -142,9 +134,13 @@ async function run(
 }
 
 /** What this revocation waits for beside the brokers. */
-function awaitedBy({ wait, atProvider }: RevokeOptions): string | undefined {
-  if (wait === true) return atProvider === true ? 'near caches and the identity provider' : 'near caches to confirm';
-  return atProvider === true ? 'the identity provider' : undefined;
+function awaitedBy({ wait, atProvider, graceful }: RevokeOptions): string | undefined {
+  const awaited = [
+    ...(graceful === true ? ['successors'] : []),
+    ...(wait === true ? [atProvider === true ? 'near caches' : 'near caches to confirm'] : []),
+    ...(atProvider === true ? ['the identity provider'] : []),
+  ];
+  return awaited.length === 0 ? undefined : awaited.join(' and ');
 }
 
 /** An answer that never came does not say that nothing happened. */
@@ -160,10 +156,12 @@ function withDoubt(error: unknown): CommandFailure {
 }
 
 function exitCodeOf(reply: RevokeReply, { failIfNothing, atProvider }: RevokeOptions): ExitCode {
-  const { receipts, provider } = reply;
+  const { receipts, provider, graceful, unjudged = 0 } = reply;
   // One that the identity provider has no way to take back is as good there as one for which it failed.
   const isTakenBack = atProvider !== true || (provider !== undefined && provider.revoked === provider.asked);
-  const isDone = reply.complete && reply.broadcast && (receipts?.stragglers.length ?? 0) === 0 && isTakenBack;
+  const isConfirmed = (receipts?.counts?.stragglers ?? receipts?.stragglers.length ?? 0) === 0;
+  const isWhole = unjudged === 0 && (graceful?.failed ?? 0) === 0;
+  const isDone = reply.complete && reply.broadcast && isConfirmed && isTakenBack && isWhole;
   if (!reply.dryRun && !isDone) return EXIT.failed;
   return reply.slots === 0 && failIfNothing === true ? EXIT.nothing : EXIT.ok;
 }

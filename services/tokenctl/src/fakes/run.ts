@@ -5,6 +5,7 @@ import {
   TokenBrokerError,
   type ErrorCode,
   type ListReply,
+  type PauseReply,
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
@@ -31,6 +32,15 @@ export const REVOKED: RevokeReply = {
   complete: true,
   brokers: { expected: 2, acked: 2 },
   tookMs: 42,
+};
+
+/** Since 2026-11-05 12:34:56.789 UTC. */
+export const PAUSED: PauseReply = {
+  v: 1,
+  source: 'payments',
+  paused: true,
+  changed: true,
+  sinceMs: GENERATION / 1_000,
 };
 
 export const STATUS: StatusReply = {
@@ -62,6 +72,8 @@ export interface Given {
   readonly isTTY?: boolean;
   readonly get?: () => Promise<Partial<Token>>;
   readonly revoke?: (request: RevokeRequest) => Promise<RevokeReply>;
+  readonly pause?: () => Promise<PauseReply>;
+  readonly resume?: () => Promise<PauseReply>;
   readonly list?: ListReply;
   readonly reload?: ReloadReply;
   readonly status?: StatusReply;
@@ -94,6 +106,14 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
       revoke(request) {
         requests.push(request);
         return given.revoke?.(request) ?? Promise.resolve({ ...REVOKED, dryRun: request.dryRun === true });
+      },
+      pause(request) {
+        requests.push({ pause: request });
+        return given.pause?.() ?? Promise.resolve({ ...PAUSED, source: request.source });
+      },
+      resume(request) {
+        requests.push({ resume: request });
+        return given.resume?.() ?? Promise.resolve({ v: 1, source: request.source, paused: false, changed: true });
       },
       list(request) {
         requests.push(request);

@@ -39,6 +39,19 @@ function callForOperator({ state }: RefreshTokenStatus): string | undefined {
   return state === 'exhausted' ? 'the identity provider refuses its refresh token' : undefined;
 }
 
+/** Sources that an operator has paused. Empty where there is none. */
+export function renderPaused(sources: readonly Source[], style: Style): string {
+  return sources
+    .flatMap(({ name, pausedSinceMs }) =>
+      pausedSinceMs === undefined
+        ? []
+        : [
+            `${style.warn('PAUSED')} ${name}: since ${timeOf(pausedSinceMs)} (UTC); \`tokenctl resume ${name}\` lets it go on\n`,
+          ],
+    )
+    .join('');
+}
+
 /**
  * What is left of the budgets: a row for each limit, and one for a source without any whose calls are held back. Empty where
  * no broker tells of any.

@@ -1,6 +1,6 @@
 import { formatDuration } from '@token-broker/foundation';
 import type { StatusReply } from '@token-broker/protocol';
-import { renderBudgets, renderRefreshTokens } from './source-pages.js';
+import { renderBudgets, renderPaused, renderRefreshTokens } from './source-pages.js';
 import { printable, type Style } from './style.js';
 import { renderTable } from './table.js';
 import { counted } from './texts.js';
@@ -26,6 +26,7 @@ export function renderStatus(status: StatusReply, style: Style): string {
   const parts = [
     head,
     renderSources(status.sources),
+    renderPaused(status.sources, style),
     renderRefreshTokens(status.sources, style),
     renderBudgets(status.sources),
     renderNearCaches(status.nearCaches),

@@ -206,6 +206,7 @@ async function namesIn(directory: string): Promise<string[]> {
 }
 
 function isMeant(parts: Readonly<Record<string, string>>, which: Dropped): boolean {
-  if ('source' in which) return parts['source'] === which.source;
+  // What is meant by a token, a subject or a caller is not written on a file: all that may be is dropped.
+  if ('source' in which && which.source !== undefined) return parts['source'] === which.source;
   return 'slot' in which ? parts['slot'] === which.slot : true;
 }

@@ -23,7 +23,7 @@ export interface Keys {
   partition(partition: number): PartitionKeys;
   slot(partition: number, slot: string): SlotKeys;
   /** Prefix of the keys of one kind in a partition, for scripts that go over many slots. */
-  prefix(partition: number, kind: 'record' | 'floor'): string;
+  prefix(partition: number, kind: 'record' | 'floor' | 'flight'): string;
   revocation(partition: number, id: string): string;
   lock(partition: number, name: string): string;
   /** A source's refresh tokens at one upstream. */

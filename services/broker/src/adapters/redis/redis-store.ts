@@ -8,11 +8,13 @@ import {
   type LeaseReply,
   type LeaseRequest,
   type ListedSlot,
+  type PauseOutcome,
   type Presence,
   type ReadReply,
   type ReserveReply,
   type ReserveRequest,
   type RevokeReply,
+  type ScanPage,
   type SlotAddress,
   type Store,
 } from '../../app/ports/store.js';
@@ -26,10 +28,12 @@ import {
   parseFailed,
   parseHit,
   parseLog,
+  parsePaused,
   textOf,
   type Reply,
 } from './replies.js';
 import { confirmedReplicas, type Durability } from './confirmed-replicas.js';
+import { pauseSource, scanPage } from './scanning.js';
 import { Scripts, toStoreError, type RedisClient } from './scripts.js';
 
 /** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
@@ -89,7 +93,8 @@ export class RedisStore implements Store {
       case 'failed':
         return parseFailed(reply);
       case 'policy':
-        return { kind: 'policy', asOf };
+      case 'paused':
+        return { kind: reply.tag, asOf };
       default:
         throw unexpected('reserve', reply);
     }
@@ -173,14 +178,20 @@ export class RedisStore implements Store {
     return { kind, asOf: reply.asOf, floor: reply.number(0) };
   }
 
-  async revoke(target: InvalidationTarget, partition: number, id: string, policy?: number): Promise<RevokeReply> {
+  async revoke(
+    target: InvalidationTarget,
+    partition: number,
+    id: string,
+    policy?: number,
+    upTo?: number,
+  ): Promise<RevokeReply> {
     const { slots } = this.#keys.partition(partition);
     const keys = this.#keys.slot(partition, target.kind === 'slot' ? target.slot : '-');
     const reply = await this.#partitions.run(
       'revoke',
       partition,
       [this.#keys.revocation(partition, id), keys.record, keys.floor, keys.flight, keys.channel, slots],
-      [formatTarget(target), FLOOR_LIFE_MS, policy ?? ''],
+      [formatTarget(target), FLOOR_LIFE_MS, policy ?? '', upTo ?? ''],
     );
     this.#partitions.note(partition, reply.asOf.epoch, reply.number(0));
     return {
@@ -260,6 +271,14 @@ export class RedisStore implements Store {
     return { slots: found, truncated: false };
   }
 
+  scan(partition: number, cursor: string | undefined, withSealed: boolean): Promise<ScanPage> {
+    return scanPage(this.#partitions, this.#keys, partition, cursor, withSealed);
+  }
+
+  pause(source: string, paused: boolean): Promise<PauseOutcome> {
+    return pauseSource(this.#partitions, source, paused);
+  }
+
   async present(caller: string, instance: string, ttlMs: number): Promise<void> {
     await this.#scripts.run('presence', [this.#keys.nearCaches], [`${caller}/${instance}`, ttlMs]);
   }
@@ -337,6 +356,7 @@ export class RedisStore implements Store {
           policyFingerprint: reply.text(1),
           brokers: reply.list(2).map((value) => textOf(value)),
           entries: reply.tag === 'log' ? parseLog(reply.list(3)) : undefined,
+          paused: parsePaused(reply.text(4)),
         };
       }),
     );

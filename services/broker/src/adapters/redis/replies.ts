@@ -71,6 +71,12 @@ export function parseLog(rows: readonly ReplyValue[]): LogEntry[] {
   });
 }
 
+/** Sources that are paused, as the scripts keep them: ` a=1700000000000 b=1700000000001`. */
+export function parsePaused(text: string): ReadonlyMap<string, number> {
+  const words = text.split(' ').filter((word) => word !== '');
+  return new Map(words.map((word) => [word.split('=')[0] ?? '', numberOf(word.split('=')[1] ?? '')]));
+}
+
 /** The spelling of a target in scripts and in the log. */
 export function formatTarget(target: InvalidationTarget): string {
   switch (target.kind) {

@@ -18,6 +18,8 @@ const SCRIPTS = {
   leave: { files: ['prelude', 'leave'], keys: 3 },
   policy: { files: ['prelude', 'policy'], keys: 3 },
   list: { files: ['prelude', 'list'], keys: 4 },
+  scan: { files: ['prelude', 'scan'], keys: 4 },
+  pause: { files: ['prelude', 'pause'], keys: 3 },
   presence: { files: ['presence'], keys: 1 },
   journalSpend: { files: ['journal', 'journal-spend'], keys: 2 },
   journalSucceed: { files: ['journal', 'journal-succeed'], keys: 2 },

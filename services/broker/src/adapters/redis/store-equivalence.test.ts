@@ -45,6 +45,8 @@ const LONG_MS = 60_000;
 const SHORT_COMMANDS = 6;
 const SHORT_MS = 250;
 const MARGIN_MS = 20;
+/** In microseconds: beyond all that was claimed. */
+const FUTURE = 3_600_000_000;
 
 const clock = createSystemClock();
 const redis = redisOfFile();
@@ -156,7 +158,7 @@ class Story {
             'generations',
             'confirm',
           ],
-          ...['present', 'recipe', 'secret', 'disaster'],
+          ...['present', 'recipe', 'secret', 'disaster', 'pause', 'scan'],
         ]),
       );
       this.#step++;
@@ -200,6 +202,7 @@ class Story {
       }),
       ...leases.map((reply) => this.#read(reply, 'watcher')),
       ...slots.map((row) => `${row.slot.slice(-1)}=${this.#generation(row, row.generation)}`).sort(),
+      ...(await this.#scanned(store)),
       ...presences.map(({ caller, instance }) => `${caller}/${instance}`).sort(),
       JSON.stringify([...recipes].sort()),
       ...stand,
@@ -341,8 +344,10 @@ class Story {
         const partition = partitionOf(target) ?? to.partition;
         const id = `${this.#pick(['one', 'two'])} ${kindOf(target)} ${String(this.#step >> 3)}`;
         const changed = this.#pick([undefined, ...this.#versions]);
+        const { generation, floor: heardFloor } = this.#heardOf(partition);
+        const upTo = this.#pick([undefined, undefined, generation, heardFloor, generation + FUTURE]);
         const reply = await this.#maybeTwice(
-          () => store.revoke(target, partition, id, changed),
+          () => store.revoke(target, partition, id, changed, upTo),
           (first, again) => {
             expect([again.floor, again.vseq]).toEqual([first.floor, first.vseq]);
           },
@@ -352,6 +357,20 @@ class Story {
         say(reply.epochBeganMs <= reply.asOf.redisMs, this.#asOf(reply, reply.asOf));
         break;
       }
+      case 'pause': {
+        const [source, paused] = [this.#pick(SOURCES), this.#random.integer(3) === 0];
+        const { changed, sinceMs } = await this.#maybeTwice(
+          () => store.pause(source, paused),
+          (first, again) => {
+            expect(again).toEqual({ changed: false, sinceMs: first.sinceMs });
+          },
+        );
+        say(source, paused, changed, sinceMs !== undefined);
+        break;
+      }
+      case 'scan':
+        say(...(await this.#scanned(store)));
+        break;
       case 'confirm': {
         const { target, partition, floor } = this.#pick([
           ...this.#revoked,
@@ -474,6 +493,30 @@ class Story {
     this.lines.push('time has passed');
   }
 
+  /** Every slot that has something, by its own order. */
+  async #scanned(store: Store): Promise<string[]> {
+    const lines = new Set<string>();
+    for (const partition of EVERY_PARTITION) {
+      let cursor: string | undefined;
+      do {
+        const page = await store.scan(partition, cursor, true);
+        for (const { slot, record, flight } of page.slots) {
+          const token =
+            record === undefined
+              ? ''
+              : `${record.source} ${record.recipe} ${this.#generation({ partition }, record.generation)} ${text(record.sealed)}`;
+          const inAir =
+            flight === undefined
+              ? ''
+              : `${flight.source} ${this.#generation({ partition }, flight.generation)} in the air`;
+          lines.add(`${slot.slice(-1)} scanned ${token} ${inAir}`);
+        }
+        cursor = page.next;
+      } while (cursor !== undefined);
+    }
+    return [...lines].sort();
+  }
+
   #life(): number {
     if (!this.#isTimed || this.#random.integer(3) > 0) return LONG_MS;
     this.#short ??= { step: this.#step, sinceMs: clock.elapsedMs() };
@@ -522,7 +565,8 @@ class Story {
 
   #read(reply: LeaseReply, without = ''): string {
     const brokers = reply.brokers.filter((broker) => broker !== without).sort();
-    return `${brokers.join(',')} ${this.#policies.of(reply.policy)} ${reply.policyFingerprint} ${this.#entries(reply)}`;
+    const paused = [...reply.paused.keys()].sort().join(',');
+    return `${brokers.join(',')} ${paused} ${this.#policies.of(reply.policy)} ${reply.policyFingerprint} ${this.#entries(reply)}`;
   }
 }
 
@@ -547,7 +591,7 @@ describe('the fake store', () => {
 
   it('answers random commands as Redis does, and leaves the same behind', async () => {
     const kinds =
-      'hit miss go busy relock failed policy ok dead lost expired replayed epoch dropped stale limited reset';
+      'hit miss go busy relock failed paused policy ok dead lost expired replayed epoch dropped stale limited reset scanned air';
     const untold = new Set(kinds.split(' '));
     // Until all of that has happened, or the stories would be too dull to prove anything.
     for (let run = 0; run < 12 || untold.size > 0; run++) {

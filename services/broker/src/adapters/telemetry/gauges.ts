@@ -57,6 +57,9 @@ export function registerGauges(registry: Registry, read: () => Gauges | undefine
     'Near caches that have reported to this broker in the last 36 s that they use the source.',
     (now) => now.nearCachesBySource,
   );
+  bySource('source_paused', 'Whether an operator has the source paused: 1 or 0.', ({ pausedBySource }) =>
+    [...pausedBySource].map(([source, isPaused]) => [source, Number(isPaused)]),
+  );
   bySource('slots_held', 'Slots held in memory, by source.', ({ holdingsBySource }) =>
     [...holdingsBySource].map(([source, { held }]) => [source, held]),
   );

@@ -14,6 +14,10 @@ const GAUGES: Gauges = {
   holdingsBySource: new Map([['payments', { held: 5, inDemand: 4, byRemainingLife: [0, 1, 0, 0, 4, 0, 0, 0] }]]),
   nearCachesSeen: 3,
   nearCachesBySource: new Map([['payments', 2]]),
+  pausedBySource: new Map([
+    ['payments', true],
+    ['orders', false],
+  ]),
   budgets: [
     {
       source: 'payments',
@@ -206,6 +210,8 @@ describe('createMetrics', () => {
       'token_broker_brokers{}': 3,
       'token_broker_slots_in_demand{source="payments"}': 4,
       'token_broker_near_caches_in_demand{source="payments"}': 2,
+      'token_broker_source_paused{source="payments"}': 1,
+      'token_broker_source_paused{source="orders"}': 0,
     });
     const held = { held: 1, inDemand: 0, byRemainingLife: [1, 0, 0, 0, 0, 0, 0, 0] };
     now = { ...GAUGES, leaseAgeMs: undefined, holdingsBySource: new Map([['billing', held]]) };

@@ -18,6 +18,11 @@ export class Acknowledgements {
     return collector;
   }
 
+  /** Whether anybody collects: what nobody waits for need not be understood. */
+  get isCollecting(): boolean {
+    return this.#open.size > 0;
+  }
+
   confirm(id: string, who: string): void {
     this.#open.get(id)?.note(who);
   }
@@ -28,7 +33,7 @@ export class Collector {
   readonly #onClose: () => void;
   readonly #startedAtMs: number;
   readonly #confirmed = new Map<string, number>();
-  #wake: (() => void) | undefined;
+  #wake: ((who: string) => void) | undefined;
 
   constructor(clock: Clock, onClose: () => void) {
     this.#clock = clock;
@@ -44,21 +49,23 @@ export class Collector {
   note(who: string): void {
     if (this.#confirmed.has(who)) return;
     this.#confirmed.set(who, this.#clock.elapsedMs() - this.#startedAtMs);
-    this.#wake?.();
+    this.#wake?.(who);
   }
 
   /** Waits until all of `expected` have confirmed, at most `limitMs`. `false`: somebody has not. */
   async waitFor(expected: readonly string[], limitMs: number): Promise<boolean> {
-    const isComplete = (): boolean => expected.every((who) => this.#confirmed.has(who));
-    if (isComplete()) return true;
+    // Looked at with each confirmation, of which there may be ten thousand.
+    const missing = new Set(expected.filter((who) => !this.#confirmed.has(who)));
+    if (missing.size === 0) return true;
     const complete = new Promise<void>((resolve) => {
-      this.#wake = () => {
-        if (isComplete()) resolve();
+      this.#wake = (who) => {
+        missing.delete(who);
+        if (missing.size === 0) resolve();
       };
     });
     await within(this.#clock, limitMs, complete);
     this.#wake = undefined;
-    return isComplete();
+    return missing.size === 0;
   }
 
   close(): void {

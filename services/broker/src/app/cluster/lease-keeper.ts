@@ -37,6 +37,7 @@ export class LeaseKeeper {
   #heartbeatAtMs: number | undefined;
   #brokers: readonly string[] = [];
   #leasedAtMs: number | undefined;
+  #paused: ReadonlyMap<string, number> = new Map();
   #stopped = false;
 
   constructor(ports: LeaseKeeperPorts) {
@@ -46,6 +47,11 @@ export class LeaseKeeper {
   /** Brokers with a lease at the last tick, this one included. */
   get brokers(): readonly string[] {
     return this.#brokers;
+  }
+
+  /** Sources that were paused at the last read, each with the Redis time since when. */
+  get paused(): ReadonlyMap<string, number> {
+    return this.#paused;
   }
 
   /** How old the last read of all partitions is; `undefined`: there was none. */
@@ -139,6 +145,7 @@ export class LeaseKeeper {
         return false;
       }
       this.#leasedAtMs = sentAtMs;
+      this.#paused = new Map(replies.flatMap(({ paused }) => [...paused]));
       const [first] = replies;
       if (first !== undefined) {
         this.#brokers = first.brokers;

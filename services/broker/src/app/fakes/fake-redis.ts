@@ -28,6 +28,8 @@ export interface FakeFlight {
   readonly untilMs: number;
   readonly epoch: number;
   readonly recipe: string;
+  readonly source: string;
+  readonly provider: string;
   readonly failures: number;
   readonly failed: { readonly code: string; readonly message: string } | undefined;
   readonly forgottenAtMs: number;
@@ -61,6 +63,8 @@ export class FakePartition {
   log: LogEntry[] = [];
   readonly cutoffs = new Map<string, number>();
   readonly changed = new Map<string, number>();
+  /** Sources that an operator has paused, each with since when. */
+  readonly paused = new Map<string, number>();
   readonly brokers = new Map<string, number>();
   readonly revocations = new Map<string, { readonly epoch: number; readonly floor: number; readonly vseq: number }>();
   readonly slots = new Map<string, FakeSlot>();

@@ -59,6 +59,7 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
   if (isOutdated(partition, address, policy)) return { kind: 'policy', asOf: script.asOf() };
   if (isLive(script, slot, address) && (slot.record?.generation ?? 0) > wantGreaterThan)
     return hit(script, slot, address, policy);
+  if (partition.paused.has(address.source)) return { kind: 'paused', asOf: script.asOf() };
   if (floor !== request.floor) return { kind: 'relock', asOf: script.asOf(), floor };
 
   const flight = remembered(slot, nowMs);
@@ -82,6 +83,8 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
     untilMs: nowMs + callMs,
     epoch: partition.epoch,
     recipe: address.recipe,
+    source: address.source,
+    provider: address.provider,
     failures,
     failed: undefined,
     forgottenAtMs: nowMs + callMs + 60_000,
@@ -201,18 +204,25 @@ export function revoke(
   index: number,
   id: string,
   policy: number | undefined,
+  upTo?: number,
 ): RevokeReply {
   const { partition, nowMs, replicas } = script;
   let note = partition.revocations.get(id);
   if (note?.epoch !== partition.epoch) {
-    const floor = partition.nextGeneration(nowMs);
+    let floor = upTo === undefined ? partition.nextGeneration(nowMs) : Math.min(upTo, partition.generation);
+    const dies = (generation: number): boolean => upTo === undefined || generation <= floor;
     if (target.kind === 'slot') {
       const slot = partition.slot(target.slot);
-      slot.floor = floor;
-      if (slot.record !== undefined) slot.record = { ...slot.record, sealed: undefined, rejected: false };
-      slot.flight = undefined;
-      slot.channel = undefined;
-    } else partition.cutoffs.set(cutoffName(target), floor);
+      floor = slot.floor = Math.max(floor, slot.floor);
+      const { record, flight, channel } = slot;
+      if (record !== undefined && dies(record.generation))
+        slot.record = { ...record, sealed: undefined, rejected: false };
+      if (flight !== undefined && dies(flight.generation)) slot.flight = undefined;
+      if (channel !== undefined && dies(channel.version)) slot.channel = undefined;
+    } else {
+      floor = Math.max(floor, partition.cutoffs.get(cutoffName(target)) ?? 0);
+      partition.cutoffs.set(cutoffName(target), floor);
+    }
     partition.invalidate(target, floor);
     note = { epoch: partition.epoch, floor, vseq: partition.vseq };
     partition.revocations.set(id, note);

@@ -9,15 +9,18 @@ import {
   type LeaseReply,
   type LeaseRequest,
   type ListedSlot,
+  type PauseOutcome,
   type Presence,
   type ReadReply,
   type ReserveReply,
   type ReserveRequest,
   type RevokeReply,
+  type ScanPage,
   type SlotAddress,
   type Store,
 } from '../ports/store.js';
 import type { FakeRedis } from './fake-redis.js';
+import { pause, scan } from './fake-scan.js';
 import { abandon, commit, confirm, fail, list, read, reject, reserve, revoke, type Script } from './fake-scripts.js';
 
 /** What Redis runs. A simulation watches the scripts at work, or puts a broken one in the place of one. */
@@ -115,8 +118,16 @@ export class FakeStore implements Store {
     );
   }
 
-  async revoke(target: InvalidationTarget, index: number, id: string, policy?: number): Promise<RevokeReply> {
-    const reply = await this.#run('revoke', index, (script) => this.#scripts.revoke(script, target, index, id, policy));
+  async revoke(
+    target: InvalidationTarget,
+    index: number,
+    id: string,
+    policy?: number,
+    upTo?: number,
+  ): Promise<RevokeReply> {
+    const reply = await this.#run('revoke', index, (script) =>
+      this.#scripts.revoke(script, target, index, id, policy, upTo),
+    );
     this.#note(index, reply.asOf.epoch, reply.floor);
     return reply;
   }
@@ -191,6 +202,26 @@ export class FakeStore implements Store {
     return { slots: found.slice(0, limit), truncated: found.length > limit };
   }
 
+  async scan(index: number, _cursor: string | undefined, withSealed: boolean): Promise<ScanPage> {
+    const [asOf, slots] = await this.#run(
+      'scan',
+      index,
+      (script) => [script.asOf(), scan(script, withSealed)] as const,
+    );
+    return { asOf, slots, next: undefined };
+  }
+
+  async pause(source: string, paused: boolean): Promise<PauseOutcome> {
+    const outcomes = await Promise.all(
+      this.#redis.partitions.map((_, index) => this.#run('pause', index, (script) => pause(script, source, paused))),
+    );
+    const sinceMs = outcomes.flatMap((outcome) => outcome.sinceMs ?? []);
+    return {
+      changed: outcomes.some(({ changed }) => changed),
+      sinceMs: sinceMs.length === 0 ? undefined : Math.min(...sinceMs),
+    };
+  }
+
   present(caller: string, instance: string, ttlMs: number): Promise<void> {
     return this.#send('presence', () => {
       const name = `${caller}/${instance}`;
@@ -234,6 +265,7 @@ export class FakeStore implements Store {
             policy: partition.policy,
             policyFingerprint: partition.fingerprint,
             brokers: partition.leased(nowMs),
+            paused: new Map(partition.paused),
             entries: isKnown ? partition.log.filter(({ vseq }) => vseq > applied) : undefined,
           };
         }),

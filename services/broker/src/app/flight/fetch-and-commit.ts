@@ -220,5 +220,6 @@ function contentOf(plan: FlightPlan, reservation: Reservation, issued: IssuedTok
   const token = { accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }) };
   // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
   const expiresAtMs = Math.floor(reservation.asOf.redisMs + lifeMs);
-  return { token, lifeMs, expiresAtMs, parameters: plan.parameters };
+  const { parameters, subjects } = plan;
+  return { token, lifeMs, expiresAtMs, parameters, ...(subjects === undefined ? {} : { subjects }) };
 }

@@ -27,6 +27,8 @@ export interface FlightPlan {
   readonly caller?: string;
   /** Tokens that the caller gave, and that were found to be its own. Kept by nobody. */
   readonly subject?: SubjectTokens;
+  /** Whom they name, kept with the token, so that it can be found by them. */
+  readonly subjects?: readonly string[];
 }
 
 export interface SubjectTokens {
@@ -72,6 +74,18 @@ export function superseded(): FlightOutcome {
 
 export function sourceChanged(): Failure {
   return failure('BROKER_UNAVAILABLE', 'the source was changed while its token was fetched', 0);
+}
+
+/** After how long it is tried again by those who try by themselves. */
+const PAUSED_RETRY_MS = 5_000;
+
+/** An operator wants no fetches of the source now. Nothing is noted for the slot: `resume` has an effect at once. */
+export function pausedFailure(source: string): Failure {
+  return failure(
+    'PAUSED',
+    `the source "${source}" is paused: what is held goes on, nothing is fetched`,
+    PAUSED_RETRY_MS,
+  );
 }
 
 /** This replica is behind a reload that others have made: it must not write, another replica can. */

@@ -1,7 +1,15 @@
 import { delay, randomId } from '@token-broker/foundation';
 import { failure } from '@token-broker/protocol';
 import { fetchAndCommit } from './fetch-and-commit.js';
-import { failed, outdated, superseded, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
+import {
+  failed,
+  outdated,
+  pausedFailure,
+  superseded,
+  type FlightOutcome,
+  type FlightPlan,
+  type FlightPorts,
+} from './flight-plan.js';
 import type { Held } from '../tokens/held.js';
 import type { NoticeListener } from '../cluster/notices.js';
 import { StoreError, type Failed, type Hit, type ReserveRequest } from '../ports/store.js';
@@ -141,6 +149,8 @@ class Flight {
         return 'wait';
       case 'failed':
         return pausedBy(reply);
+      case 'paused':
+        return failed(pausedFailure(address.source));
       case 'policy':
         return outdated();
       case 'go':

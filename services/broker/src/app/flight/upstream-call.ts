@@ -172,7 +172,9 @@ function reauthorise(source: Source, why: string): UpstreamCall {
   return { kind: 'refused', failure: failure('REAUTH_REQUIRED', `the source "${name}" ${why}`) };
 }
 
-function classOf({ onlyIfFree }: FlightPlan, { isRefetch }: Reservation): CallClass {
+function classOf({ onlyIfFree, reason }: FlightPlan, { isRefetch }: Reservation): CallClass {
+  // Fetched before what it takes the place of is revoked: callers have that one until then.
+  if (reason === 'revoked') return 'refetch';
   if (onlyIfFree) return isRefetch ? 'refetch' : 'refresh-ahead';
   return isRefetch ? 'waiting-refetch' : 'waiting';
 }

@@ -63,6 +63,8 @@ export interface ProviderFailure {
 export interface Subject {
   /** Client ids of the parties that the token belongs to; empty: it says none. */
   readonly owners: readonly string[];
+  /** Whom it names (`sub`), unique within its issuer alone; absent: nobody. */
+  readonly name?: string;
   /** How long it is still good, from now; absent: it does not say. */
   readonly remainingMs?: number;
 }

@@ -81,6 +81,8 @@ export type ReserveReply =
   /** Another call is in the air for at most `remainingMs`. */
   | { readonly kind: 'busy'; readonly asOf: AsOf; readonly remainingMs: number }
   | Failed
+  /** An operator has paused the source: nothing is fetched. */
+  | { readonly kind: 'paused'; readonly asOf: AsOf }
   /** The cluster runs a newer configuration of this source than this broker. */
   | { readonly kind: 'policy'; readonly asOf: AsOf };
 
@@ -149,6 +151,8 @@ export interface LeaseReply {
   readonly policyFingerprint: string;
   /** Brokers whose lease has not run out, this one included. */
   readonly brokers: readonly string[];
+  /** Sources that are paused, each with the Redis time since when. */
+  readonly paused: ReadonlyMap<string, number>;
 }
 
 export interface RevokeReply {
@@ -173,6 +177,39 @@ export interface ListedSlot {
   readonly generation: number;
   readonly expiresAtMs: number;
   readonly remainingMs: number;
+}
+
+/** A token that counts. */
+export interface ScannedRecord {
+  readonly source: string;
+  readonly provider: string;
+  readonly recipe: string;
+  readonly generation: number;
+  readonly expiresAtMs: number;
+  /** Empty where it was not asked for. */
+  readonly sealed: Uint8Array;
+}
+
+/** What a slot has: a token that counts, a fetch in the air, or both. */
+export interface ScannedSlot {
+  readonly slot: string;
+  readonly record?: ScannedRecord;
+  /** Until its note is gone: also the call of a process that is suspended. `source` is empty where the note has none. */
+  readonly flight?: { readonly source: string; readonly generation: number };
+}
+
+export interface ScanPage {
+  readonly asOf: AsOf;
+  readonly slots: readonly ScannedSlot[];
+  /** Where the next page begins; `undefined`: this was the last. */
+  readonly next: string | undefined;
+}
+
+/** Whether a source is paused after the command, and whether it was otherwise before. */
+export interface PauseOutcome {
+  readonly changed: boolean;
+  /** Redis time; `undefined`: it is not paused. */
+  readonly sinceMs: number | undefined;
 }
 
 export interface Presence {
@@ -205,7 +242,14 @@ export interface Store {
     generation: number,
     minIntervalMs: number,
   ): Promise<{ readonly kind: 'dropped' | 'stale' | 'limited'; readonly asOf: AsOf; readonly floor: number }>;
-  revoke(target: InvalidationTarget, partition: number, id: string, policy?: number): Promise<RevokeReply>;
+  /** @param upTo the generation up to which everything dies, at most the last that was claimed. Default: all that was claimed. */
+  revoke(
+    target: InvalidationTarget,
+    partition: number,
+    id: string,
+    policy?: number,
+    upTo?: number,
+  ): Promise<RevokeReply>;
   /** Whether the revocation still stands: the same epoch, and a floor at least as high. */
   confirm(target: InvalidationTarget, partition: number, epoch: number, floor: number): Promise<boolean>;
   /** Renews this broker's lease on every partition and reads what was invalidated. */
@@ -221,7 +265,7 @@ export interface Store {
   /** What was invalidated after `applied`, for a near cache that has missed something; also in a new epoch. */
   tail(
     requests: readonly LeaseRequest[],
-  ): Promise<readonly Omit<LeaseReply, 'policy' | 'policyFingerprint' | 'brokers'>[]>;
+  ): Promise<readonly Omit<LeaseReply, 'policy' | 'policyFingerprint' | 'brokers' | 'paused'>[]>;
   /** The live generation of each slot, read fresh; `0` for none. */
   generations(
     addresses: readonly SlotAddress[],
@@ -230,6 +274,13 @@ export interface Store {
     filter: { readonly source?: string; readonly slot?: string; readonly partition?: number },
     limit: number,
   ): Promise<{ readonly slots: readonly ListedSlot[]; readonly truncated: boolean }>;
+  /**
+   * One page of a partition, from a cursor on; the first has none. What is there from the first page to the last is found,
+   * sometimes twice; what comes or goes meanwhile may be found or not.
+   */
+  scan(partition: number, cursor: string | undefined, withSealed: boolean): Promise<ScanPage>;
+  /** Keeps a source from being fetched, or ends that, in every partition. Survives epochs and restarts. */
+  pause(source: string, paused: boolean): Promise<PauseOutcome>;
   /** Notes that a near cache is connected, until `ttlMs` from now; 0: it has left. */
   present(caller: string, instance: string, ttlMs: number): Promise<void>;
   presences(): Promise<readonly Presence[]>;

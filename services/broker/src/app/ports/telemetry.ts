@@ -29,6 +29,10 @@ export type CallReason = 'miss' | 'refresh' | 'revoked' | 'rejected';
 /** How a call of the identity provider ended. */
 export type CallOutcome = 'ok' | ErrorCode;
 
+/** How what was revoked was named. Values of a metric's label. */
+export type RevokedBy =
+  'slot' | 'source' | 'provider' | 'all' | 'caller' | 'subject' | 'token' | 'issued-before' | 'graceful';
+
 /** Counters and histograms; the adapter names them by the Prometheus conventions. All durations in milliseconds. */
 export interface Metrics {
   requestServed(source: string, caller: string, layer: Layer, outcome: 'ok' | ErrorCode, tookMs: number): void;
@@ -51,11 +55,7 @@ export interface Metrics {
   eventsReplayed(to: 'broker' | 'near-cache', count: number): void;
   refreshed(source: string, lagMs: number): void;
   rejectedReported(source: string, outcome: 'dropped' | 'stale' | 'limited'): void;
-  revocationDone(
-    selector: 'slot' | 'source' | 'all',
-    outcome: 'complete' | 'incomplete' | 'failed',
-    tookMs: number,
-  ): void;
+  revocationDone(selector: RevokedBy, outcome: 'complete' | 'incomplete' | 'failed', tookMs: number): void;
   /**
    * Who has confirmed a revocation: how long after its order each receipt came, and of those that were waited for, how many
    * were expected and never confirmed.
@@ -131,6 +131,8 @@ export interface Gauges {
   readonly nearCachesSeen: number;
   /** Near caches that have reported here lately that they use a token of the source. */
   readonly nearCachesBySource: ReadonlyMap<string, number>;
+  /** Each source of the configuration, and whether an operator has it paused. */
+  readonly pausedBySource: ReadonlyMap<string, boolean>;
   /** What is not known now has no entry. */
   readonly budgets: readonly BudgetGauges[];
 }

@@ -6,37 +6,28 @@ import {
   failure,
   LIMITS,
   listRequestSchema,
-  revokeRequestSchema,
   setRefreshTokenRequestSchema,
   type Failure,
   type ListReply,
   type ReloadReply,
-  type RevokeReply,
-  type RevokeRequest,
-  type Selector,
   type SetRefreshTokenReply,
   type StatusReply,
 } from '@token-broker/protocol';
 import type { LeaseKeeper } from '../cluster/lease-keeper.js';
 import type { Memory } from '../memory/memory.js';
 import type { ServiceRequest } from '../ports/bus.js';
-import { StoreError, type InvalidationTarget, type ListedSlot, type Store } from '../ports/store.js';
+import { StoreError, type ListedSlot, type Store } from '../ports/store.js';
 import type { Log } from '../ports/telemetry.js';
 import { isFailure } from './refusal.js';
-import { doomedTokens, takeAllBack, type ProviderRevocationPorts } from '../revocation/provider-revocation.js';
-import { revoke, type RevocationPorts } from '../revocation/revocation.js';
+import { pauseSource } from './pausing.js';
+import { revokeAsOrdered, type RevokeVerbPorts } from './revoking.js';
 import { sourceStatuses, type SourceStatusPorts } from './source-status.js';
 import type { Sources } from '../sources/sources.js';
 import { PRESENT_FOR_MS } from './sync.js';
 
-const DEFAULT_WAIT_MS = 10_000;
 const DEFAULT_LIST_LIMIT = 100;
-/** How long a revocation waits for identity providers, unless the order says. */
-const DEFAULT_TAKE_BACK_MS = 30_000;
-/** A dry run, and the count of a revocation, look at no more tokens than this. */
-const COUNT_LIMIT = 100_000;
 
-export interface AdministrationPorts extends RevocationPorts, SourceStatusPorts, ProviderRevocationPorts {
+export interface AdministrationPorts extends RevokeVerbPorts, SourceStatusPorts {
   readonly clock: Clock;
   readonly store: Store;
   readonly memory: Memory;
@@ -75,75 +66,29 @@ export class Administration {
     try {
       switch (operation) {
         case 'revoke':
-          return await this.#revoke(request);
+          return await revokeAsOrdered(this.#ports, request);
         case 'list':
           return await this.#list(request);
         case 'status':
           return await this.#status(request);
         case 'refresh-token':
           return await this.#setRefreshToken(request);
+        case 'pause':
+        case 'resume':
+          return await pauseSource(this.#ports, request, operation === 'pause');
         case 'reload':
           return await this.#reload(request);
         default:
-          return failure('BAD_REQUEST', 'unknown verb; there are revoke, list, status, refresh-token and reload');
+          return failure(
+            'BAD_REQUEST',
+            'unknown verb; there are revoke, pause, resume, list, status, refresh-token and reload',
+          );
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       log.audit('admin: failed, nothing is promised', { caller, operation, reason: error.message });
       return failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}: nothing is promised`);
     }
-  }
-
-  async #revoke(request: ServiceRequest): Promise<RevokeReply | Failure> {
-    const decoded = decode(revokeRequestSchema, request.body, LIMITS.requestBytes);
-    if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
-    const order = decoded.value;
-    if ('source' in order.selector && this.#ports.sources.source(order.selector.source) === undefined) {
-      return failure('UNKNOWN_SOURCE', `there is no source "${order.selector.source}"`);
-    }
-    const slots = await this.#count(order.selector);
-    if (order.dryRun === true) return this.#dryRun(slots);
-    const doomed =
-      order.atProvider === true ? await doomedTokens(this.#ports, this.#filterOf(order.selector), slots) : undefined;
-    const result = await revoke(this.#ports, {
-      target: targetOf(order.selector),
-      by: request.caller,
-      reason: order.reason ?? '',
-      ...waitOf(order),
-    });
-    if (doomed === undefined) return { v: 1, dryRun: false, slots, ...result };
-    // Last: the tokens are dead here, whatever their identity provider says.
-    const provider = await takeAllBack(this.#ports, doomed, order.timeoutMs ?? DEFAULT_TAKE_BACK_MS);
-    this.#ports.log.audit('revocation: taken back at the identity provider', { id: result.id, ...provider });
-    return { v: 1, dryRun: false, slots, ...result, provider };
-  }
-
-  async #dryRun(slots: number): Promise<RevokeReply> {
-    const { store, leaseKeeper, clock } = this.#ports;
-    const startedAtMs = clock.elapsedMs();
-    const present = await store.presences();
-    return {
-      v: 1,
-      id: '',
-      dryRun: true,
-      slots,
-      nearCaches: present.length,
-      durable: false,
-      broadcast: false,
-      complete: false,
-      brokers: { expected: leaseKeeper.brokers.length, acked: 0 },
-      tookMs: clock.elapsedMs() - startedAtMs,
-    };
-  }
-
-  async #count(selector: Selector): Promise<number> {
-    return (await this.#ports.store.list(this.#filterOf(selector), COUNT_LIMIT)).slots.length;
-  }
-
-  #filterOf(selector: Selector): Parameters<Store['list']>[0] {
-    if ('source' in selector) return { source: selector.source };
-    if ('all' in selector) return {};
-    return { slot: selector.slot, partition: this.#ports.memory.partitionOf(selector.slot) };
   }
 
   async #setRefreshToken(request: ServiceRequest): Promise<SetRefreshTokenReply | Failure> {
@@ -185,7 +130,7 @@ export class Administration {
       redis: { available: store.isAvailable(), leaseAgeMs: leaseAgeMs === undefined ? null : Math.floor(leaseAgeMs) },
       brokers: [...leaseKeeper.brokers],
       partitions: memory.views.map(({ epoch, applied }) => ({ epoch, vseq: applied })),
-      sources: await sourceStatuses(this.#ports),
+      sources: await sourceStatuses(this.#ports, leaseKeeper.paused),
       nearCaches: await this.#nearCaches(),
     };
   }
@@ -216,16 +161,6 @@ export class Administration {
 }
 
 const EMPTY = new TextEncoder().encode('{}');
-
-function waitOf(order: RevokeRequest): { readonly waitMs?: number } {
-  return order.wait === true ? { waitMs: order.timeoutMs ?? DEFAULT_WAIT_MS } : {};
-}
-
-function targetOf(selector: Selector): InvalidationTarget {
-  if ('slot' in selector) return { kind: 'slot', slot: selector.slot };
-  if ('source' in selector) return { kind: 'source', source: selector.source };
-  return { kind: 'all' };
-}
 
 function listed(slot: ListedSlot): ListReply['slots'][number] {
   const { source, partition, epoch, generation } = slot;

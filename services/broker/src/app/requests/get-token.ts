@@ -61,18 +61,20 @@ export class GetToken {
 
   /** Obtains a token of the slot, joining a flight where one is in the air. Never rejects. */
   obtain(
-    route: Pick<Route, 'source' | 'address' | 'parameters'> & Partial<Pick<Route, 'caller' | 'subject'>>,
+    route: Pick<Route, 'source' | 'address' | 'parameters'> & Partial<Pick<Route, 'caller' | 'subject' | 'subjects'>>,
     wantGreaterThan: number,
     reason: CallReason,
     options: { onlyIfFree?: boolean } = {},
   ): Promise<FlightOutcome> {
-    const { address, source, parameters, caller, subject } = route;
+    const { address, source, parameters, caller, subject, subjects } = route;
     const onlyIfFree = options.onlyIfFree ?? false;
-    const wantedAtMs = reason === 'refresh' ? Number.NEGATIVE_INFINITY : this.#clock.elapsedMs();
+    const isWanted = reason !== 'refresh' && reason !== 'revoked';
+    const wantedAtMs = !isWanted ? Number.NEGATIVE_INFINITY : this.#clock.elapsedMs();
     const plan: FlightPlan = {
       ...{ source, address, parameters, wantGreaterThan, reason, onlyIfFree, wantedAtMs },
       ...(caller === undefined ? {} : { caller }),
       ...(subject === undefined ? {} : { subject }),
+      ...(subjects === undefined ? {} : { subjects }),
     };
     return this.#flights.join(keyOf(address, wantGreaterThan, onlyIfFree), () => fly(this.#ports, plan));
   }

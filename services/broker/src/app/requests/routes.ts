@@ -22,6 +22,8 @@ export interface Route {
   readonly parameters: TokenParameters;
   /** Where the source takes tokens of callers: not checked yet. */
   readonly subject?: SubjectTokens;
+  /** Whom they name: known once they were checked. */
+  readonly subjects?: readonly string[];
   /** The configuration that allows it. */
   readonly under: Snapshot['sources'];
 }

@@ -15,17 +15,22 @@ export interface SourceStatusPorts {
 }
 
 /** What `status` tells of each source. Without Redis it tells what this replica knows alone. */
-export async function sourceStatuses(ports: SourceStatusPorts): Promise<StatusReply['sources']> {
+export async function sourceStatuses(
+  ports: SourceStatusPorts,
+  paused: ReadonlyMap<string, number>,
+): Promise<StatusReply['sources']> {
   const { sources, memory, tally } = ports;
   const heldBySource = memory.countBySource();
   return Promise.all(
     [...sources.current.sources.values()].map(async (source) => {
       const { name, provider } = source.configuration;
+      const pausedSinceMs = paused.get(name);
       const [budget, refreshToken] = await Promise.all([budgetOf(ports, source), refreshTokenOf(ports, source)]);
       return {
         ...{ name, provider, heldSlots: heldBySource.get(name) ?? 0, ...tally.of(name) },
         ...(budget === undefined ? {} : { budget }),
         ...(refreshToken === undefined ? {} : { refreshToken }),
+        ...(pausedSinceMs === undefined ? {} : { pausedSinceMs }),
       };
     }),
   );

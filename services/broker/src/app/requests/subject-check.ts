@@ -15,9 +15,14 @@ const REFUSED_MS = 5_000;
 const FAILED_MS = 1_000;
 const VERDICTS_KEPT = { maxEntries: 50_000, maxBytes: 50_000 };
 
+/** Whom a token that is good names; `undefined`: nobody. */
+interface Good {
+  readonly name: string | undefined;
+}
+
 interface Verdict {
   readonly untilMs: number;
-  readonly refusal: Failure | undefined;
+  readonly found: Good | Failure;
 }
 
 export interface SubjectCheckPorts {
@@ -33,28 +38,33 @@ export interface SubjectCheckPorts {
 export class SubjectCheck {
   readonly #ports: SubjectCheckPorts;
   readonly #verdicts = new BoundedMap<Verdict>(VERDICTS_KEPT, () => 1);
-  readonly #running = new SingleFlight<Failure | undefined>();
+  readonly #running = new SingleFlight<Good | Failure>();
 
   constructor(ports: SubjectCheckPorts) {
     this.#ports = ports;
   }
 
-  /** `undefined`: they are good. Never rejects; an identity provider that cannot be asked is a failure of this request. */
-  async check(route: Route): Promise<Failure | undefined> {
+  /**
+   * Whom the tokens name, when they are good. Never rejects; an identity provider that cannot be asked is a failure of this
+   * request.
+   */
+  async check(route: Route): Promise<readonly string[] | Failure> {
     const { subject, source, caller } = route;
-    if (subject === undefined) return undefined;
+    if (subject === undefined) return [];
+    const names = new Set<string>();
     // Read once: what is found out about these ids must not be noted as found out about those of a reload meanwhile.
     const clientIds = this.#ports.sources.caller(caller)?.clientIds ?? [];
     for (const [what, token] of tokensOf(subject)) {
       const key = keyOf(source, caller, clientIds, what, token);
       const known = this.#verdicts.get(key);
-      const refusal =
+      const found =
         known !== undefined && this.#ports.clock.elapsedMs() < known.untilMs
-          ? known.refusal
+          ? known.found
           : await this.#running.join(key, () => this.#ask(key, route, clientIds, what, token));
-      if (refusal !== undefined) return refusal;
+      if (isFailure(found)) return found;
+      if (found.name !== undefined) names.add(found.name);
     }
-    return undefined;
+    return [...names];
   }
 
   async #ask(
@@ -63,7 +73,7 @@ export class SubjectCheck {
     clientIds: readonly string[],
     what: string,
     token: Redacted,
-  ): Promise<Failure | undefined> {
+  ): Promise<Good | Failure> {
     const { clock, log } = this.#ports;
     const askedAtMs = clock.elapsedMs();
     const read = await source.provider.readSubject(token);
@@ -73,17 +83,17 @@ export class SubjectCheck {
       log.warn('idp: a subject token could not be checked', { source: name, code, detail });
       const refusal = failure(code, message, retryAfterMs);
       const pauseMs = Math.min(retryAfterMs ?? FAILED_MS, REFUSED_MS);
-      this.#verdicts.set(key, { untilMs: clock.elapsedMs() + pauseMs, refusal });
+      this.#verdicts.set(key, { untilMs: clock.elapsedMs() + pauseMs, found: refusal });
       return refusal;
     }
     // One that is over by now is good for nothing, whatever a tolerance for clocks says.
     const subject = read.value?.remainingMs === 0 ? undefined : read.value;
     const isOwn = subject?.owners.some((owner) => clientIds.includes(owner)) === true;
-    const refusal = isOwn ? undefined : refusalOf(what, subject === undefined);
-    if (refusal !== undefined) log.audit('subject token: refused', { source: name, caller, why: refusal.message });
+    const found = isOwn ? { name: subject.name } : refusalOf(what, subject === undefined);
+    if (isFailure(found)) log.audit('subject token: refused', { source: name, caller, why: found.message });
     const trustedMs = isOwn ? Math.min(TRUSTED_MS, subject.remainingMs ?? TRUSTED_MS) : REFUSED_MS;
-    this.#verdicts.set(key, { untilMs: askedAtMs + trustedMs, refusal });
-    return refusal;
+    this.#verdicts.set(key, { untilMs: askedAtMs + trustedMs, found });
+    return found;
   }
 }
 
@@ -98,10 +108,11 @@ export async function checkedRoute(
 ): Promise<Route | Failure> {
   let route = asked;
   for (;;) {
-    const refusal = await subjects.check(route);
-    if (refusal !== undefined) return refusal;
+    const names = await subjects.check(route);
+    if (isFailure(names)) return names;
     const current = routes.current(route);
-    if (isFailure(current) || current === route) return current;
+    if (isFailure(current)) return current;
+    if (current === route) return { ...route, subjects: names };
     route = current;
   }
 }

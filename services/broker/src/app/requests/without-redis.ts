@@ -15,6 +15,7 @@ import type { IssuedToken } from '../ports/provider.js';
 import type { Log, Metrics } from '../ports/telemetry.js';
 import { ReplyTemplate } from '../tokens/reply-template.js';
 import type { Route } from './routes.js';
+import { pausedFailure } from '../flight/flight-plan.js';
 import { requestOf } from '../flight/upstream-call.js';
 
 /** Tokens that one replica keeps of an outage of Redis. */
@@ -51,6 +52,7 @@ export interface WithoutRedisPorts {
   readonly maxStalenessMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly isPaused: (source: string) => boolean;
 }
 
 /**
@@ -79,6 +81,8 @@ export class WithoutRedis {
   ): Promise<Uint8Array | Failure | undefined> {
     const { clock, memory } = this.#ports;
     if (route.source.configuration.withoutRedis !== 'fetch') return undefined;
+    // As far as this replica had heard of it when Redis went away.
+    if (this.#ports.isPaused(route.address.source)) return pausedFailure(route.address.source);
     const view = memory.view(route.address.partition);
     // Somebody with Redis has told this caller more than this replica knows.
     const { after } = wish;

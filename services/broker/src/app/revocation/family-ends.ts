@@ -30,7 +30,7 @@ export class FamilyEnds {
   async #cutOff(source: string, family: string): Promise<void> {
     const { clock, random, log } = this.#ports;
     const order = {
-      target: { kind: 'source', source },
+      targets: [{ target: { kind: 'source', source } }],
       by: 'token-broker',
       reason: 'the identity provider has ended the family of its refresh token',
       id: `family-${family}`,

@@ -3,6 +3,7 @@ import type { RevokeReply } from '@token-broker/protocol';
 import type { Store } from '../ports/store.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
 import type { Source, Sources } from '../sources/sources.js';
+import type { FoundSlot } from './selection.js';
 import { takeBack, type TakenBack } from '../upstream/take-back.js';
 
 /** No more tokens of one revocation are taken back at their identity providers. */
@@ -32,13 +33,12 @@ export interface Doomed {
   readonly outOfReach: number;
 }
 
-/** The tokens that count now, `held` in all. One that is fetched between this and the revocation dies here, and is not taken back there. */
+/** The tokens of these slots. One that is fetched between this and the revocation dies here, and is not taken back there. */
 export async function doomedTokens(
   { store, sources, codec }: ProviderRevocationPorts,
-  filter: Parameters<Store['list']>[0],
-  held: number,
+  found: readonly FoundSlot[],
 ): Promise<Doomed> {
-  const { slots } = await store.list(filter, MOST_TOKENS);
+  const slots = found.slice(0, MOST_TOKENS);
   const tokens: DoomedToken[] = [];
   for (let i = 0; i < slots.length; i += READS_AT_ONCE) {
     const reads = slots.slice(i, i + READS_AT_ONCE).map(async ({ slot, source: name }): Promise<DoomedToken[]> => {
@@ -52,7 +52,7 @@ export async function doomedTokens(
     });
     tokens.push(...(await Promise.all(reads)).flat());
   }
-  return { tokens, outOfReach: Math.max(held, slots.length) - tokens.length };
+  return { tokens, outOfReach: found.length - tokens.length };
 }
 
 /**

@@ -159,6 +159,8 @@ it('waits for near caches when it is told to, names those that are silent, and t
   expect((await reply)['receipts']).toMatchObject({
     expected: 2,
     stragglers: [{ caller: 'orders', instance: 'far' }],
+    counts: { confirmed: 1, stragglers: 1 },
+    maxStalenessMs: 60_000,
   });
 });
 
@@ -167,6 +169,7 @@ it('counts what would go, and changes nothing, in a dry run', async () => {
   expect(await revoke(first(cluster), { selector: { all: true }, dryRun: true })).toMatchObject({
     dryRun: true,
     slots: 1,
+    sources: [{ name: 'payments-api', slots: 1 }],
     brokers: { expected: 2 },
   });
   expect(await first(cluster).get()).toMatchObject({ accessToken: 'token-1' });

@@ -1,11 +1,13 @@
 import { delay, randomId, type Clock, type Random } from '@token-broker/foundation';
-import { partitionOf, type Invalidation, type RevokeReply } from '@token-broker/protocol';
+import { LIMITS, partitionOf, type Invalidation, type RevokeReply } from '@token-broker/protocol';
 import type { Acknowledgements, Collector } from '../cluster/acknowledgements.js';
 import { changeOf } from '../memory/invalidations.js';
 import type { Memory } from '../memory/memory.js';
-import type { InvalidationTarget, Presence, RevokeReply as StoreReply, Store } from '../ports/store.js';
-import type { Log, Metrics } from '../ports/telemetry.js';
+import type { InvalidationTarget, RevokeReply as StoreReply, Store } from '../ports/store.js';
+import type { Log, LogFields, Metrics, RevokedBy } from '../ports/telemetry.js';
 import type { Publisher } from '../cluster/publisher.js';
+import { inTurns } from './in-turns.js';
+import { collectReceipts, confirmedByAll } from './receipts.js';
 import type { Sources } from '../sources/sources.js';
 
 export interface RevocationPorts {
@@ -19,6 +21,8 @@ export interface RevocationPorts {
   readonly metrics: Metrics;
   readonly broker: string;
   readonly leaseMs: number;
+  /** A near cache that is cut off serves nothing for longer than this. */
+  readonly maxStalenessMs: number;
   readonly durableReplicas: number;
   /** Without replicas, a write is durable only when Redis syncs each one to disk. */
   readonly fsyncAlways: () => boolean;
@@ -26,8 +30,17 @@ export interface RevocationPorts {
   readonly nearCaches: Acknowledgements;
 }
 
-export interface RevocationOrder {
+/** What dies: everything of a target that was claimed so far, or up to a generation. */
+export interface RevocationTarget {
   readonly target: InvalidationTarget;
+  readonly upTo?: number;
+}
+
+export interface RevocationOrder {
+  /** One, or many that are one revocation. */
+  readonly targets: readonly RevocationTarget[];
+  /** What metrics and the audit call it, where the targets were looked up. Default: the kind of its target. */
+  readonly selectedBy?: RevokedBy;
   /** Who wants it, for the audit. */
   readonly by: string;
   readonly reason: string;
@@ -39,10 +52,17 @@ export interface RevocationOrder {
   readonly policy?: number;
 }
 
-export type RevocationResult = Omit<RevokeReply, 'v' | 'slots' | 'dryRun'>;
+export type RevocationResult = Pick<
+  RevokeReply,
+  'id' | 'nearCaches' | 'durable' | 'broadcast' | 'complete' | 'brokers' | 'receipts' | 'tookMs'
+>;
 
 /** The epoch may change under a revocation; then it is made again in the new one. */
 const TRIES = 3;
+/** Commands to Redis under way at once, for an order with many targets. */
+const COMMANDS_AT_ONCE = 64;
+/** Targets that the audit names one by one. */
+const TARGETS_NAMED = 1_000;
 
 /**
  * Revokes, and returns only when no broker answers with what was revoked: Redis has it, every broker with a lease has
@@ -50,21 +70,19 @@ const TRIES = 3;
  * then nothing is promised.
  */
 export async function revoke(ports: RevocationPorts, order: RevocationOrder): Promise<RevocationResult> {
-  const { clock, store, random, log, metrics, nearCaches } = ports;
+  const { clock, store, random, log, metrics, maxStalenessMs } = ports;
   const startedAtMs = clock.elapsedMs();
   const id = order.id ?? randomId(random);
-  log.audit('revocation: ordered', { id, target: describe(order.target), by: order.by, reason: order.reason });
+  log.audit('revocation: ordered', { id, ...namesOf(order), by: order.by, reason: order.reason });
   let attempt: Attempt | undefined;
-  let receipts: Collector | undefined;
   try {
     const present = await store.presences();
     for (let tries = 1; attempt?.stands !== true && tries <= TRIES; tries++) {
-      const messageId = tries === 1 ? id : `${id}-${String(tries)}`;
-      receipts?.close();
-      receipts = nearCaches.expect(messageId);
-      attempt = await attemptOnce(ports, order, id, messageId);
+      close(attempt?.receipts);
+      attempt = await attemptOnce(ports, order, id, tries === 1 ? id : `${id}-${String(tries)}`);
     }
     if (attempt === undefined) throw new Error('a revocation was never tried');
+    const { waitMs } = order;
     const result: RevocationResult = {
       id,
       nearCaches: present.length,
@@ -72,16 +90,18 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
       broadcast: attempt.broadcast,
       complete: attempt.stands,
       brokers: attempt.brokers,
-      ...(order.waitMs === undefined ? {} : { receipts: await collect(present, receipts, order.waitMs) }),
+      ...(waitMs === undefined
+        ? {}
+        : { receipts: await collectReceipts(present, attempt.receipts, { waitMs, maxStalenessMs }) }),
       tookMs: clock.elapsedMs() - startedAtMs,
     };
     metrics.revocationConfirmed('near-cache', {
-      afterMs: [...(receipts?.confirmed.values() ?? [])],
+      afterMs: [...confirmedByAll(attempt.receipts).values()],
       // Whoever does not wait expects none.
       expected: result.receipts?.expected ?? 0,
-      stragglers: result.receipts?.stragglers.length ?? 0,
+      stragglers: result.receipts?.counts?.stragglers ?? 0,
     });
-    metrics.revocationDone(kindOf(order.target), result.complete ? 'complete' : 'incomplete', result.tookMs);
+    metrics.revocationDone(kindOf(order), result.complete ? 'complete' : 'incomplete', result.tookMs);
     log.audit('revocation: done', {
       id,
       complete: result.complete,
@@ -90,11 +110,11 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
     });
     return result;
   } catch (error) {
-    metrics.revocationDone(kindOf(order.target), 'failed', clock.elapsedMs() - startedAtMs);
+    metrics.revocationDone(kindOf(order), 'failed', clock.elapsedMs() - startedAtMs);
     log.audit('revocation: failed, nothing is promised', { id, reason: error instanceof Error ? error.message : '' });
     throw error;
   } finally {
-    receipts?.close();
+    close(attempt?.receipts);
   }
 }
 
@@ -103,6 +123,20 @@ interface Attempt {
   readonly broadcast: boolean;
   readonly brokers: RevokeReply['brokers'];
   readonly stands: boolean;
+  /** Of each message. To be closed. */
+  readonly receipts: readonly Collector[];
+}
+
+/** One target in one partition. */
+interface Write extends RevocationTarget {
+  readonly partition: number;
+  /** Of this write alone: sent again, it is the same. */
+  readonly id: string;
+}
+
+interface Written {
+  readonly write: Write;
+  readonly reply: StoreReply;
 }
 
 async function attemptOnce(
@@ -111,77 +145,98 @@ async function attemptOnce(
   id: string,
   messageId: string,
 ): Promise<Attempt> {
-  const { clock, store, memory, publisher, peers, leaseMs, broker } = ports;
-  const { target } = order;
-  const acks = peers.expect(messageId);
+  const { clock, store, memory, publisher, peers, nearCaches, leaseMs, broker } = ports;
+  const batches = inBatches(writesOf(order, id, memory.views.length), LIMITS.changesPerInvalidation);
+  const ids = batches.map((_, index) => (batches.length === 1 ? messageId : `${messageId}.${String(index + 1)}`));
+  const acks = ids.map((name) => peers.expect(name));
+  const receipts = ids.map((name) => nearCaches.expect(name));
+  let isKept = false;
   try {
-    const replies = await Promise.all(
-      partitionsOf(target, memory.views.length).map((partition) => store.revoke(target, partition, id, order.policy)),
-    );
+    const written: Written[] = [];
+    let left = true;
+    for (const [index, batch] of batches.entries()) {
+      const done = inOrder(
+        await inTurns(batch, COMMANDS_AT_ONCE, async (write): Promise<Written> => {
+          const { target, partition, upTo } = write;
+          return { write, reply: await store.revoke(target, partition, write.id, order.policy, upTo) };
+        }),
+      );
+      for (const { write, reply } of done)
+        memory.apply(reply.partition, reply.asOf.epoch, {
+          vseq: reply.vseq,
+          floor: reply.floor,
+          target: write.target,
+        });
+      left = publisher.invalidation(messageOf(ports, ids[index] ?? messageId, done)) && left;
+      written.push(...done);
+    }
+    const replies = written.map(({ reply }) => reply);
     const revokedAtMs = clock.elapsedMs();
-    for (const { partition, asOf, vseq, floor } of replies)
-      memory.apply(partition, asOf.epoch, { vseq, floor, target });
-    const left = publisher.invalidation(messageOf(ports, target, messageId, replies));
     // What has left this process may be lost in a link that is dead and has not been found out.
     const taken = left ? publisher.taken(leaseMs) : Promise.resolve(false);
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
     // A lease that was asked for before the revocation has run out by then; one asked for after it has seen it.
-    await acks.waitFor(others, leaseMs);
+    await Promise.all(acks.map((collector) => collector.waitFor(others, leaseMs)));
     // A broker may still hold a lease of the epoch before: it does not know of this one until that has run out. The epoch
     // seems to begin in the future where the clock of Redis has jumped back; longer than a lease nothing takes.
     const sinceEpochMs = Math.min(...replies.map(({ epochBeganMs, asOf }) => asOf.redisMs - epochBeganMs));
     const settleMs = revokedAtMs + leaseMs - Math.max(0, sinceEpochMs) - clock.elapsedMs();
     if (settleMs > 0) await delay(clock, settleMs);
-    const confirmed = await Promise.all(
-      replies.map(({ partition, asOf, floor }) => store.confirm(target, partition, asOf.epoch, floor)),
+    const confirmed = await inTurns(written, COMMANDS_AT_ONCE, ({ write, reply }) =>
+      store.confirm(write.target, reply.partition, reply.asOf.epoch, reply.floor),
     );
-    const acked = others.filter((name) => acks.confirmed.has(name)).length;
+    const ackedBy = confirmedByAll(acks);
+    const acked = others.filter((name) => ackedBy.has(name)).length;
     ports.metrics.revocationConfirmed('broker', {
-      afterMs: [...acks.confirmed.values()],
+      afterMs: [...ackedBy.values()],
       expected: others.length,
       stragglers: others.length - acked,
     });
-    return {
+    const attempt = {
       replies,
       broadcast: await taken,
       brokers: { expected: others.length + 1, acked: acked + 1 },
       stands: confirmed.every(Boolean),
+      receipts,
     };
+    isKept = true;
+    return attempt;
   } finally {
-    acks.close();
+    close(acks);
+    if (!isKept) close(receipts);
   }
 }
 
-function messageOf(
-  ports: RevocationPorts,
-  target: InvalidationTarget,
-  id: string,
-  replies: readonly StoreReply[],
-): Invalidation {
-  const changes = replies.map(({ partition, asOf, vseq, floor }) =>
+function close(collectors: readonly Collector[] = []): void {
+  for (const collector of collectors) collector.close();
+}
+
+function writesOf({ targets }: RevocationOrder, id: string, partitions: number): Write[] {
+  return targets.flatMap((of, index) =>
+    partitionsOf(of.target, partitions).map((partition) => ({
+      ...of,
+      partition,
+      id: targets.length === 1 ? id : `${id}.${String(index + 1)}`,
+    })),
+  );
+}
+
+function inBatches<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}
+
+/** In the order of each partition's invalidations: whoever hears them in another one takes it for a gap. */
+function inOrder(written: readonly Written[]): Written[] {
+  return written.toSorted((a, b) => a.reply.partition - b.reply.partition || a.reply.vseq - b.reply.vseq);
+}
+
+function messageOf(ports: RevocationPorts, id: string, written: readonly Written[]): Invalidation {
+  const changes = written.map(({ write: { target }, reply: { partition, asOf, vseq, floor } }) =>
     changeOf(partition, asOf.epoch, { vseq, floor, target }, ports.sources),
   );
   return { v: 1, id, changes, ackTo: ports.broker, receipts: true };
-}
-
-async function collect(
-  present: readonly Presence[],
-  receipts: Collector | undefined,
-  waitMs: number,
-): Promise<NonNullable<RevokeReply['receipts']>> {
-  const expected = present.map(({ caller, instance }) => `${caller}/${instance}`);
-  await receipts?.waitFor(expected, waitMs);
-  const all = receipts?.confirmed ?? new Map<string, number>();
-  return {
-    expected: expected.length,
-    confirmed: [...all].map(([who, afterMs]) => ({ ...nearCacheOf(who), afterMs })),
-    stragglers: expected.filter((who) => !all.has(who)).map(nearCacheOf),
-  };
-}
-
-function nearCacheOf(who: string): { caller: string; instance: string } {
-  const [caller = '', instance = ''] = who.split('/');
-  return { caller, instance };
 }
 
 function isDurable(ports: RevocationPorts, replies: readonly StoreReply[]): boolean {
@@ -194,19 +249,29 @@ function partitionsOf(target: InvalidationTarget, partitions: number): number[] 
   return Array.from({ length: partitions }, (_, partition) => partition);
 }
 
-function kindOf(target: InvalidationTarget): 'slot' | 'source' | 'all' {
-  return target.kind === 'slot' || target.kind === 'source' ? target.kind : 'all';
+function kindOf({ targets: [first], selectedBy }: RevocationOrder): RevokedBy {
+  return selectedBy ?? first?.target.kind ?? 'all';
 }
 
-function describe(target: InvalidationTarget): string {
+/** What the audit says of the targets. */
+function namesOf({ targets, selectedBy }: RevocationOrder): LogFields {
+  const names = targets.map(describe);
+  const [only = 'nothing'] = names;
+  const selected = selectedBy === undefined ? {} : { selectedBy };
+  if (names.length <= 1) return { target: only, ...selected };
+  return { target: `${String(names.length)} targets`, targets: names.slice(0, TARGETS_NAMED), ...selected };
+}
+
+function describe({ target, upTo }: RevocationTarget): string {
+  const until = upTo === undefined ? '' : ` up to generation ${String(upTo)}`;
   switch (target.kind) {
     case 'slot':
-      return `slot ${target.slot}`;
+      return `slot ${target.slot}${until}`;
     case 'source':
-      return `source ${target.source}`;
+      return `source ${target.source}${until}`;
     case 'provider':
-      return `provider ${target.provider}`;
+      return `provider ${target.provider}${until}`;
     case 'all':
-      return 'everything';
+      return `everything${until}`;
   }
 }

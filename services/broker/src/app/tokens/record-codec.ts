@@ -8,9 +8,11 @@ import {
   type SealBinding,
 } from '../../domain/record.js';
 import type { Keyring, UnsealFailure } from './keyring.js';
-import type { Hit, SlotAddress, StoredChannel } from '../ports/store.js';
+import type { Hit, ScannedRecord, SlotAddress, StoredChannel, StoredRecord } from '../ports/store.js';
 
 const CHANNEL_KEY_BYTES = 32;
+
+type Opened = Result<RecordContent, UnsealFailure>;
 
 /** Seals records and channel keys for the store, and opens what the store returns. */
 export class RecordCodec {
@@ -33,15 +35,21 @@ export class RecordCodec {
     return this.#keyring.seal(encodeRecord(content), this.#bind(address, epoch, generation, 'record'));
   }
 
-  open(address: SlotAddress, hit: Hit): Result<RecordContent, UnsealFailure> {
-    const opened = this.#keyring.open(
-      hit.record.sealed,
-      this.#bind(address, hit.asOf.epoch, hit.record.generation, 'record'),
-    );
+  open(address: SlotAddress, { record, asOf }: Hit): Opened {
+    return this.#open(address, record, asOf.epoch);
+  }
+
+  /** Opens a record that a scan has found, of whatever recipe it is. */
+  openScanned(scanned: ScannedRecord & Pick<SlotAddress, 'slot' | 'partition'>, epoch: number): Opened {
+    return this.#open(scanned, scanned, epoch);
+  }
+
+  #open(address: SlotAddress, record: StoredRecord, epoch: number): Opened {
+    const opened = this.#keyring.open(record.sealed, this.#bind(address, epoch, record.generation, 'record'));
     if (!opened.ok) return opened;
     const content = decodeRecord(opened.value);
     // A record whose expiry was changed would be handed out after its end, or never.
-    return content?.expiresAtMs === hit.record.expiresAtMs ? ok(content) : err('corrupt');
+    return content?.expiresAtMs === record.expiresAtMs ? ok(content) : err('corrupt');
   }
 
   /** A fresh channel key, sealed as the one of this generation. */

@@ -73,9 +73,10 @@ function bySignature(
 }
 
 function subjectOf(claims: Readonly<Record<string, unknown>>, ownerClaim: string, wallMs: number): Subject {
-  const expiry = claims['exp'];
+  const { exp: expiry, sub: name } = claims;
   return {
     owners: ownersIn(claims, ownerClaim),
+    ...(typeof name === 'string' && name !== '' ? { name } : {}),
     ...(typeof expiry === 'number' ? { remainingMs: Math.max(0, Math.floor(expiry * 1_000 - wallMs)) } : {}),
   };
 }
