@@ -13,6 +13,11 @@ export const PARTS: readonly string[] = [
   'channel',
   'refresh-token-status',
   'budget-status',
+  'source-counts',
+  'replica-status',
+  'replica-knowledge',
+  'inquiry',
+  'replica-report',
   'get-reply',
   'sync-reply-or-failure',
 ];

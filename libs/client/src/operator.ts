@@ -2,6 +2,7 @@ import { createSystemClock, randomId, systemRandom, type Clock, type Random } fr
 import {
   createSubjects,
   decode,
+  describeReplySchema,
   encode,
   failure,
   failureReplySchema,
@@ -9,15 +10,20 @@ import {
   LIMITS,
   listReplySchema,
   pauseReplySchema,
+  refreshReplySchema,
   reloadReplySchema,
   revokeReplySchema,
   setRefreshTokenReplySchema,
   statusReplySchema,
   TokenBrokerError,
+  type DescribeReply,
+  type DescribeRequest,
   type ListReply,
   type ListRequest,
   type PauseReply,
   type PauseRequest,
+  type RefreshReply,
+  type RefreshRequest,
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
@@ -67,8 +73,15 @@ export interface Operator {
   /** Lets the brokers fetch tokens of a source again. */
   resume(request: Omit<PauseRequest, 'v'>): Promise<PauseReply>;
   list(request?: Omit<ListRequest, 'v'>): Promise<ListReply>;
-  /** What the broker that answers knows. */
+  /** What the broker that answers knows, and what each of the others says of itself. */
   status(): Promise<StatusReply>;
+  /** All that is known of a source or a slot, but for its tokens. */
+  describe(request: Omit<DescribeRequest, 'v'>): Promise<DescribeReply>;
+  /**
+   * Asks for newer tokens now, as the renewal ahead of expiry would: those that are held go on being good, and callers who wait
+   * come first.
+   */
+  refresh(request: Omit<RefreshRequest, 'v'>): Promise<RefreshReply>;
   reload(): Promise<ReloadReply>;
   /**
    * Puts a refresh token there, for a source whose grant spends one. It takes effect at once, on every replica. One that was
@@ -106,6 +119,8 @@ export function createOperator(options: OperatorOptions): Operator {
     resume: (request) => ask('resume', request, pauseReplySchema),
     list: (request = {}) => ask('list', request, listReplySchema),
     status: () => ask('status', {}, statusReplySchema),
+    describe: (request) => ask('describe', request, describeReplySchema),
+    refresh: (request) => ask('refresh', request, refreshReplySchema, request.timeoutMs),
     reload: () => ask('reload', {}, reloadReplySchema),
     setRefreshToken: (request) => ask('refresh-token', request, setRefreshTokenReplySchema),
     close() {

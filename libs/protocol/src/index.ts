@@ -12,11 +12,14 @@ export {
 export { IDENTIFIER_PATTERN, isIdentifier, isSlot } from './identifiers.js';
 export { LIMITS } from './limits.js';
 export * from './messages/admin.js';
+export * from './messages/describe.js';
 export * from './messages/events.js';
 export * from './messages/get.js';
 export * from './messages/pause.js';
 export * from './messages/revoke.js';
 export * from './messages/selector.js';
+export * from './messages/refresh.js';
+export * from './messages/replicas.js';
 export * from './messages/sync.js';
 export { normaliseScopes, partitionOf, slotOf, subjectHashOf, type TokenParameters } from './slot.js';
 export {

@@ -130,6 +130,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
       broker,
       version,
       fsyncAlways: () => fsyncAlways,
+      redisProblems: async () => (await checkRedis(client)).problems,
       createProvider: (source) => createProvider(source, { clock, log }),
       readConfiguration: async () => {
         const loaded = await loadConfiguration(path, { env });

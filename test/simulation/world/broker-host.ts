@@ -111,6 +111,7 @@ export class BrokerHost {
         },
         readConfiguration: () => Promise.resolve(configurationFor(shape)),
         fsyncAlways: () => false,
+        redisProblems: () => Promise.resolve([]),
         broker: name,
         version: '0.0.0',
       },

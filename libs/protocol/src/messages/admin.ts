@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { givenToken, identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
+import { LIMITS } from '../limits.js';
 import { nearCacheSchema } from './near-cache.js';
+import { replicaStatusSchema, sourceCountsSchema } from './replicas.js';
 
 export const listRequestSchema = z.strictObject({
   v: version.optional(),
@@ -54,6 +56,8 @@ export const budgetStatusSchema = z.object({
       reserve: ordinal,
       /** Calls that count now, of `reserve`. */
       reserveUsed: ordinal,
+      /** When nothing would be left if it went on as of late; absent: it does not come to that, or nothing is known yet. */
+      exhaustedInMs: milliseconds.optional(),
     }),
   ),
   /** How long the identity provider wants no calls, from now; 0: it takes them. */
@@ -74,7 +78,12 @@ export const statusReplySchema = z.object({
   uptimeMs: milliseconds,
   ready: z.boolean(),
   nats: z.object({ connected: z.boolean() }),
-  redis: z.object({ available: z.boolean(), leaseAgeMs: milliseconds.nullable() }),
+  redis: z.object({
+    available: z.boolean(),
+    leaseAgeMs: milliseconds.nullable(),
+    /** What the server is not like that it has to be: such as that it evicts keys. A sentence each. */
+    problems: z.array(z.string()).optional(),
+  }),
   brokers: z.array(identifier),
   partitions: z.array(z.object({ epoch: ordinal, vseq: ordinal })),
   sources: z.array(
@@ -91,9 +100,18 @@ export const statusReplySchema = z.object({
       budget: budgetStatusSchema.optional(),
       /** Redis time since which an operator has it paused; absent: it is not. */
       pausedSinceMs: milliseconds.optional(),
+      /** The sums over the replicas that answered. */
+      all: sourceCountsSchema.optional(),
     }),
   ),
+  /** The first of them. */
   nearCaches: z.array(nearCacheSchema.extend({ seenMs: milliseconds })),
+  /** How many there are. */
+  nearCachesTotal: ordinal.optional(),
+  /** Each replica that answered, as it sees itself. */
+  replicas: z.array(replicaStatusSchema).optional(),
+  /** Replicas with a lease that did not answer. */
+  silent: z.array(identifier).optional(),
 });
 export type StatusReply = z.output<typeof statusReplySchema>;
 

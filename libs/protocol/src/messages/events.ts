@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { failureSchema } from './failure.js';
 import { identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
 import { LIMITS } from '../limits.js';
+import { inquirySchema, replicaReportSchema } from './replicas.js';
 
 /** On `event.<source>.<slot>`: a newer token counts. With `push`, the token itself, sealed with the slot's channel key. */
 export const refreshedEventSchema = z.object({
@@ -106,5 +107,19 @@ export type FlightNotice = z.output<typeof flightNoticeSchema>;
 export const peerMessageSchema = z.discriminatedUnion('kind', [
   z.object({ v: version, kind: z.literal('applied'), broker: identifier, id: z.string().min(1).max(64) }),
   z.object({ v: version, kind: z.literal('reload'), broker: identifier }),
+  z.object({
+    v: version,
+    kind: z.literal('inquiry'),
+    broker: identifier,
+    id: z.string().min(1).max(64),
+    inquiry: inquirySchema,
+  }),
+  z.object({
+    v: version,
+    kind: z.literal('answer'),
+    broker: identifier,
+    id: z.string().min(1).max(64),
+    report: replicaReportSchema,
+  }),
 ]);
 export type PeerMessage = z.output<typeof peerMessageSchema>;

@@ -9,6 +9,7 @@ import { listenToEvents } from './event-listener.js';
 import { FamilyEnds } from './revocation/family-ends.js';
 import { GetToken } from './requests/get-token.js';
 import { Governor } from './upstream/governor.js';
+import { Inquiries } from './cluster/inquiries.js';
 import { holdingsOf } from './memory/holdings.js';
 import { Keyring } from './tokens/keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './cluster/lease-keeper.js';
@@ -28,6 +29,7 @@ import { Refresher } from './refresher.js';
 import { RefreshTokens } from './upstream/refresh-tokens.js';
 import { ReportRejected } from './requests/report-rejected.js';
 import type { RevocationPorts } from './revocation/revocation.js';
+import { replicaReport, type ReplicaReportPorts } from './requests/replica-report.js';
 import { Routes } from './requests/routes.js';
 import { Sources, type Source } from './sources/sources.js';
 import { SubjectCheck } from './requests/subject-check.js';
@@ -52,6 +54,8 @@ export interface BrokerPorts {
   /** Reads the configuration's source again; the problems of one that is broken, by line. */
   readonly readConfiguration: () => Promise<Configuration | readonly string[]>;
   readonly fsyncAlways: () => boolean;
+  /** What the Redis server is not like that it has to be, now; a sentence each. */
+  readonly redisProblems: () => Promise<readonly string[]>;
   readonly broker: string;
   readonly version: string;
 }
@@ -84,7 +88,7 @@ export class Broker {
     this.#ports = ports;
     const { clock, random, aead, store, locks, bus, subjects, log, broker, version } = ports;
     const { cluster, namespace } = configuration;
-    const tally = new Tally();
+    const tally = new Tally(clock);
     const metrics = tally.listening(ports.metrics);
     const keyring = new Keyring(aead, configuration.encryption.keys);
     const codec = new RecordCodec(keyring, random, namespace);
@@ -195,22 +199,29 @@ export class Broker {
       metrics,
     });
     const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
+    const budgetWatch = new BudgetWatch({ clock, sources, governor });
+    const reporting: ReplicaReportPorts = {
+      ...{ clock, store, memory, sources, tally, leaseKeeper, sync, broker, version, demandMs },
+      startedAtMs: clock.elapsedMs(),
+      natsConnected: () => this.#isConnected(),
+      readiness: () => this.readiness(),
+      plannedAtMs: (held) => this.#refresher.plannedAtMs(held),
+    };
+    const inquiries = new Inquiries({
+      ...{ clock, random, publisher, broker, brokers },
+      report: (inquiry) => replicaReport(reporting, inquiry),
+    });
     const administration = new Administration({
       ...revocation,
-      codec,
-      governor,
-      refreshTokens,
-      leaseKeeper,
-      renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
-      tally,
-      version,
-      isReady: () => this.readiness().ready,
-      natsConnected: () => this.#isConnected(),
+      ...reporting,
+      ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken },
+      redisProblems: ports.redisProblems,
+        renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
       reload: () => this.reload(),
     });
     this.#sync = sync;
     this.#governor = governor;
-    this.#budgetWatch = new BudgetWatch({ clock, sources, governor });
+    this.#budgetWatch = budgetWatch;
     this.#demandMs = demandMs;
     this.#refreshTokens = refreshTokens;
     this.#sources = sources;
@@ -265,6 +276,7 @@ export class Broker {
       publisher,
       peers,
       nearCaches,
+      inquiries,
       log,
       metrics,
       broker,

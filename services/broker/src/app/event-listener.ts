@@ -13,6 +13,7 @@ import {
 } from '@token-broker/protocol';
 import type { Acknowledgements } from './cluster/acknowledgements.js';
 import type { GetToken } from './requests/get-token.js';
+import type { Inquiries } from './cluster/inquiries.js';
 import { applyInvalidation } from './memory/invalidations.js';
 import type { LeaseKeeper } from './cluster/lease-keeper.js';
 import type { Memory } from './memory/memory.js';
@@ -33,6 +34,7 @@ export interface EventListenerPorts {
   readonly publisher: Publisher;
   readonly peers: Acknowledgements;
   readonly nearCaches: Acknowledgements;
+  readonly inquiries: Inquiries;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly broker: string;
@@ -61,6 +63,7 @@ export function listenToEvents(ports: EventListenerPorts): void {
   for (const mailbox of [broker, 'all']) {
     on(ports, subjects.peer(mailbox), peerMessageSchema, (message) => {
       if (message.kind === 'applied') peers.confirm(message.id, message.broker);
+      else if (message.kind !== 'reload') ports.inquiries.hear(message);
       else if (message.broker !== broker) ports.onReload();
     });
   }

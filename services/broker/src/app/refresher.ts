@@ -43,8 +43,8 @@ interface Renewal {
 export class Refresher {
   readonly #ports: RefresherPorts;
   readonly #schedule = new Schedule<Renewal>();
-  /** The generation that is planned for, by slot: one that is evicted and read again is planned for once. */
-  readonly #planned = new Map<string, number>();
+  /** What is planned, by slot: a token that is evicted and read again is planned for once. */
+  readonly #planned = new Map<string, { readonly generation: number; readonly atMs: number }>();
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #running = 0;
@@ -59,7 +59,7 @@ export class Refresher {
     const { sources, random, broker, brokers } = this.#ports;
     const { slot } = held.address;
     const source = sources.source(held.address.source);
-    if (source?.recipe !== held.address.recipe || this.#planned.get(slot) === held.generation) return;
+    if (source?.recipe !== held.address.recipe || this.#planned.get(slot)?.generation === held.generation) return;
     // Nobody keeps the token that a caller gave: the caller brings it again.
     if (held.parameters.subjectHash !== undefined) return;
     const beforeMs = refreshBeforeExpiryMs(
@@ -91,6 +91,12 @@ export class Refresher {
     }
   }
 
+  /** Elapsed time at which this replica will see whether to renew the token; `undefined`: it does not plan to. */
+  plannedAtMs({ address, generation }: Pick<Held, 'address' | 'generation'>): number | undefined {
+    const planned = this.#planned.get(address.slot);
+    return planned?.generation === generation ? planned.atMs : undefined;
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -98,7 +104,7 @@ export class Refresher {
 
   #add(atMs: number, renewal: Renewal): void {
     this.#schedule.add(atMs, renewal);
-    this.#planned.set(renewal.slot, renewal.generation);
+    this.#planned.set(renewal.slot, { generation: renewal.generation, atMs });
     if (this.#schedule.size > 2 * this.#ports.memory.size + STALE_PLANS) this.#forgetStale();
     this.#arm();
   }
@@ -112,7 +118,7 @@ export class Refresher {
   }
 
   #forget({ slot, generation }: Renewal): void {
-    if (this.#planned.get(slot) === generation) this.#planned.delete(slot);
+    if (this.#planned.get(slot)?.generation === generation) this.#planned.delete(slot);
   }
 
   #arm(): void {

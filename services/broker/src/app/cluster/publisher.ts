@@ -6,9 +6,11 @@ import {
   type Failure,
   type FlightNotice,
   type Heartbeat,
+  type Inquiry,
   type Invalidation,
   type PeerMessage,
   type RefreshedEvent,
+  type ReplicaReport,
   type Subjects,
 } from '@token-broker/protocol';
 import type { Held } from '../tokens/held.js';
@@ -104,8 +106,17 @@ export class Publisher {
     this.#peer('all', { v: 1, kind: 'reload', broker: this.#broker });
   }
 
-  #peer(to: string, message: PeerMessage): void {
-    this.#bus.publish(this.#subjects.peer(to), encode(message));
+  /** Asks every peer. `false`: known not to have left this process. */
+  inquire(id: string, inquiry: Inquiry): boolean {
+    return this.#peer('all', { v: 1, kind: 'inquiry', broker: this.#broker, id, inquiry });
+  }
+
+  answer(to: string, id: string, report: ReplicaReport): void {
+    this.#peer(to, { v: 1, kind: 'answer', broker: this.#broker, id, report });
+  }
+
+  #peer(to: string, message: PeerMessage): boolean {
+    return this.#bus.publish(this.#subjects.peer(to), encode(message));
   }
 
   #flight(notice: FlightNotice): void {

@@ -60,6 +60,8 @@ export class FakeCluster {
   readonly locks: FakeLocks;
   readonly idp: FakeIdentityProvider;
   readonly replicas: Replica[] = [];
+  /** What Redis is not like that it has to be. */
+  redisProblems: readonly string[] = [];
   readonly #random: Random;
 
   constructor(clock: Clock, random: Random) {
@@ -95,6 +97,7 @@ export class FakeCluster {
         createProvider: () => this.idp.provider(),
         readConfiguration: () => Promise.resolve(replica.file),
         fsyncAlways: () => true,
+        redisProblems: () => Promise.resolve(this.redisProblems),
         broker: name,
         version: '0',
       },

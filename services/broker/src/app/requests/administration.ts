@@ -11,7 +11,6 @@ import {
   type ListReply,
   type ReloadReply,
   type SetRefreshTokenReply,
-  type StatusReply,
 } from '@token-broker/protocol';
 import type { LeaseKeeper } from '../cluster/lease-keeper.js';
 import type { Memory } from '../memory/memory.js';
@@ -19,24 +18,24 @@ import type { ServiceRequest } from '../ports/bus.js';
 import { StoreError, type ListedSlot, type Store } from '../ports/store.js';
 import type { Log } from '../ports/telemetry.js';
 import { isFailure } from './refusal.js';
+import { describe, type DescribePorts } from './describe.js';
 import { pauseSource } from './pausing.js';
+import { refresh, type RefreshPorts } from './refresh.js';
 import { revokeAsOrdered, type RevokeVerbPorts } from './revoking.js';
-import { sourceStatuses, type SourceStatusPorts } from './source-status.js';
+import { status, type StatusPorts } from './status.js';
 import type { Sources } from '../sources/sources.js';
-import { PRESENT_FOR_MS } from './sync.js';
 
 const DEFAULT_LIST_LIMIT = 100;
+const UNKNOWN_VERB =
+  'unknown verb; there are revoke, pause, resume, list, status, describe, refresh, refresh-token and reload';
 
-export interface AdministrationPorts extends RevokeVerbPorts, SourceStatusPorts {
+export interface AdministrationPorts extends RevokeVerbPorts, StatusPorts, DescribePorts, RefreshPorts {
   readonly clock: Clock;
   readonly store: Store;
   readonly memory: Memory;
   readonly sources: Sources;
   readonly log: Log;
   readonly leaseKeeper: LeaseKeeper;
-  readonly version: string;
-  readonly isReady: () => boolean;
-  readonly natsConnected: () => boolean;
   /** Reads the configuration again, here; the peers are told by {@link AdministrationPorts.publisher}. */
   readonly reload: () => Promise<Omit<ReloadReply, 'v'>>;
 }
@@ -44,11 +43,9 @@ export interface AdministrationPorts extends RevokeVerbPorts, SourceStatusPorts 
 /** The operators' verbs. Who may use them stands in the configuration: `admin: true`. */
 export class Administration {
   readonly #ports: AdministrationPorts;
-  readonly #startedAtMs: number;
 
   constructor(ports: AdministrationPorts) {
     this.#ports = ports;
-    this.#startedAtMs = ports.clock.elapsedMs();
   }
 
   async handle(request: ServiceRequest): Promise<Uint8Array> {
@@ -70,7 +67,11 @@ export class Administration {
         case 'list':
           return await this.#list(request);
         case 'status':
-          return await this.#status(request);
+          return this.#refuseBody(request) ?? (await status(this.#ports));
+        case 'describe':
+          return await describe(this.#ports, request.body);
+        case 'refresh':
+          return await refresh(this.#ports, caller, request.body);
         case 'refresh-token':
           return await this.#setRefreshToken(request);
         case 'pause':
@@ -79,10 +80,7 @@ export class Administration {
         case 'reload':
           return await this.#reload(request);
         default:
-          return failure(
-            'BAD_REQUEST',
-            'unknown verb; there are revoke, pause, resume, list, status, refresh-token and reload',
-          );
+          return failure('BAD_REQUEST', UNKNOWN_VERB);
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
@@ -113,37 +111,6 @@ export class Administration {
     const { source, limit = DEFAULT_LIST_LIMIT } = decoded.value;
     const { slots, truncated } = await this.#ports.store.list(source === undefined ? {} : { source }, limit);
     return { v: 1, slots: slots.map(listed), truncated };
-  }
-
-  async #status(request: ServiceRequest): Promise<StatusReply | Failure> {
-    const refused = this.#refuseBody(request);
-    if (refused !== undefined) return refused;
-    const { clock, store, memory, leaseKeeper, broker, version, isReady, natsConnected } = this.#ports;
-    const leaseAgeMs = leaseKeeper.leaseAgeMs;
-    return {
-      v: 1,
-      broker,
-      version,
-      uptimeMs: Math.floor(clock.elapsedMs() - this.#startedAtMs),
-      ready: isReady(),
-      nats: { connected: natsConnected() },
-      redis: { available: store.isAvailable(), leaseAgeMs: leaseAgeMs === undefined ? null : Math.floor(leaseAgeMs) },
-      brokers: [...leaseKeeper.brokers],
-      partitions: memory.views.map(({ epoch, applied }) => ({ epoch, vseq: applied })),
-      sources: await sourceStatuses(this.#ports, leaseKeeper.paused),
-      nearCaches: await this.#nearCaches(),
-    };
-  }
-
-  async #nearCaches(): Promise<StatusReply['nearCaches']> {
-    const { store } = this.#ports;
-    // Status is most wanted when something is away: it does without what Redis would have said.
-    const present = await store.presences().catch(() => []);
-    return present.map(({ caller, instance, untilMs }) => ({
-      caller,
-      instance,
-      seenMs: Math.max(0, PRESENT_FOR_MS - untilMs),
-    }));
   }
 
   async #reload(request: ServiceRequest): Promise<ReloadReply | Failure> {

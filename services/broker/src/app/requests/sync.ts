@@ -51,7 +51,7 @@ export class Sync {
   /** When each near cache was last heard here. */
   readonly #seenAtMs = new BoundedMap<number>({ maxEntries: SEEN_KEPT, maxBytes: SEEN_KEPT }, () => 1);
 
-  /** When each near cache last named a source here, by both names. */
+  /** When each near cache last named a source here: by source, caller and instance. */
   readonly #wantedAtMs = new BoundedMap<number>({ maxEntries: SEEN_KEPT, maxBytes: SEEN_KEPT }, () => 1);
 
   constructor(ports: SyncPorts) {
@@ -77,6 +77,18 @@ export class Sync {
       }
     }
     return counts;
+  }
+
+  /** Near caches that use the source, as {@link nearCachesBySource} counts them; the latest first. */
+  nearCachesOf(wanted: string): { readonly caller: string; readonly instance: string; readonly seenMs: number }[] {
+    const nowMs = this.#ports.clock.elapsedMs();
+    return [...this.#wantedAtMs.entries()]
+      .flatMap(([key, atMs]) => {
+        const [source, caller = '', instance = ''] = key.split(' ');
+        const isOfNow = source === wanted && nowMs - atMs <= REPORTED_WITHIN_MS;
+        return isOfNow ? [{ caller, instance, seenMs: Math.floor(nowMs - atMs) }] : [];
+      })
+      .sort((a, b) => a.seenMs - b.seenMs);
   }
 
   async handle(request: ServiceRequest): Promise<Uint8Array> {
@@ -125,7 +137,7 @@ export class Sync {
     const held = this.#addresses(caller, body);
     if (body.verify === true) return { ...reply, live: await this.#live(held) };
     for (const source of new Set(held.map(({ address }) => address.source)))
-      this.#wantedAtMs.set(`${source} ${body.instance}`, clock.elapsedMs());
+      this.#wantedAtMs.set(`${source} ${caller} ${body.instance}`, clock.elapsedMs());
     void this.#noteDemand(caller, held);
     return reply;
   }

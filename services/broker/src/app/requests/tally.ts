@@ -1,20 +1,40 @@
-import type { Metrics } from '../ports/telemetry.js';
+import type { Clock } from '@token-broker/foundation';
+import type { SourceCounts } from '@token-broker/protocol';
+import type { CallOutcome, CallReason, Metrics } from '../ports/telemetry.js';
 
-/** What `status` tells of one source: counts of this replica since it started. */
-export interface SourceTally {
-  idpCalls: number;
-  idpErrors: number;
-  callsSaved: number;
+/** Callers of one source that are counted by name: who comes later is not. */
+const CALLERS_COUNTED = 1_000;
+
+/** What `status` and `describe` tell of one source: counts of this replica since it started. */
+export interface SourceTally extends Omit<SourceCounts, 'held'> {
+  /** Requests by caller. */
+  readonly callers: Map<string, number>;
+  /** Elapsed time of the last calls of the identity provider that succeeded, and that did not. */
+  lastFetch: { readonly atMs: number; readonly reason: CallReason } | undefined;
+  lastFailure: { readonly atMs: number; readonly code: Exclude<CallOutcome, 'ok'> } | undefined;
 }
+
+/** Refusals that say nothing of a source: whoever asks may name what there is not. */
+const NOT_OF_A_SOURCE: ReadonlySet<string> = new Set(['UNKNOWN_SOURCE', 'FORBIDDEN', 'BAD_REQUEST']);
 
 /** Counts beside the metrics what operators ask for by name. */
 export class Tally {
+  readonly #clock: Clock;
   readonly #bySource = new Map<string, SourceTally>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   of(source: string): SourceTally {
     let tally = this.#bySource.get(source);
     if (tally === undefined) {
-      tally = { idpCalls: 0, idpErrors: 0, callsSaved: 0 };
+      tally = {
+        ...{ requests: 0, memoryHits: 0, refusals: 0, idpCalls: 0, idpErrors: 0, callsSaved: 0 },
+        callers: new Map(),
+        lastFetch: undefined,
+        lastFailure: undefined,
+      };
       this.#bySource.set(source, tally);
     }
     return tally;
@@ -24,7 +44,6 @@ export class Tally {
   listening(metrics: Metrics): Metrics {
     const forward = (name: keyof Metrics): never => metrics[name].bind(metrics) as never;
     return {
-      requestServed: forward('requestServed'),
       requestDropped: forward('requestDropped'),
       lockWaited: forward('lockWaited'),
       lockLost: forward('lockLost'),
@@ -41,10 +60,27 @@ export class Tally {
       synced: forward('synced'),
       reloaded: forward('reloaded'),
       callRefused: forward('callRefused'),
+      requestServed: (source, caller, layer, outcome, tookMs) => {
+        if (!NOT_OF_A_SOURCE.has(outcome)) {
+          const tally = this.of(source);
+          tally.requests++;
+          if (outcome !== 'ok') tally.refusals++;
+          else if (layer === 'memory') tally.memoryHits++;
+          const ofCaller = tally.callers.get(caller);
+          if (ofCaller !== undefined || tally.callers.size < CALLERS_COUNTED)
+            tally.callers.set(caller, (ofCaller ?? 0) + 1);
+        }
+        metrics.requestServed(source, caller, layer, outcome, tookMs);
+      },
       idpCalled: (source, reason, outcome, tookMs, caller) => {
         const tally = this.of(source);
+        const atMs = this.#clock.elapsedMs();
         tally.idpCalls++;
-        if (outcome !== 'ok') tally.idpErrors++;
+        if (outcome === 'ok') tally.lastFetch = { atMs, reason };
+        else {
+          tally.idpErrors++;
+          tally.lastFailure = { atMs, code: outcome };
+        }
         metrics.idpCalled(source, reason, outcome, tookMs, caller);
       },
       callSaved: (source) => {
