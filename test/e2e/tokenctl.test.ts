@@ -26,7 +26,7 @@ it('lists, tells the status, and revokes with the word of every near cache', asy
   const near = await stack.client('orders', { refetchOnRevoke: false });
   const handle = near.source('payments-api');
   const old = await handle.get();
-  expect(json(await tokenctl('ops', 'list', '--json'))).toMatchObject({
+  expect(json(await tokenctl('ops', 'slots', '--json'))).toMatchObject({
     slots: [{ source: 'payments-api', slot: handle.slot }],
   });
   const status = json(await tokenctl('ops', 'status', '--json'));

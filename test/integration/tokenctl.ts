@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { startProgram, type ProgramExit } from '@token-broker/testing';
+import { startProgram, type Program, type ProgramExit } from '@token-broker/testing';
 import { PASSWORD, type Stack } from './stack.js';
 
 /** No folder: nobody has made it. */
@@ -20,11 +20,23 @@ export function tokenctl(stack: Pick<Stack, 'nats'>, args: readonly string[], in
 /** Runs it as another caller, and with nothing of whoever runs the tests: neither their contexts nor their tokens. */
 export async function tokenctlAs(
   user: string,
-  { nats }: Pick<Stack, 'nats'>,
+  stack: Pick<Stack, 'nats'>,
   args: readonly string[],
   input?: string,
 ): Promise<Run> {
-  const program = startProgram(MAIN, {
+  const program = startTokenctl(user, stack, args, input);
+  const exit = await program.exited;
+  return { ...exit, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
+}
+
+/** Starts it, for commands that go on by themselves. */
+export function startTokenctl(
+  user: string,
+  { nats }: Pick<Stack, 'nats'>,
+  args: readonly string[],
+  input?: string,
+): Program {
+  return startProgram(MAIN, {
     args,
     env: {
       TOKENCTL_SERVER: nats.url,
@@ -36,6 +48,4 @@ export async function tokenctlAs(
     },
     ...(input === undefined ? {} : { input }),
   });
-  const exit = await program.exited;
-  return { ...exit, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
 }

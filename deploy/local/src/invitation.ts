@@ -16,7 +16,7 @@ export async function invite(stack: Stack, report: Report): Promise<void> {
   report.say();
   report.say(`  alias tokenctl='sh ${join(stack.directory, 'operator', 'tokenctl')}'`);
   report.say('  tokenctl status');
-  report.say('  tokenctl list');
+  report.say('  tokenctl slots');
   report.say('  tokenctl revoke --source payments-api --wait');
   report.say();
   report.say('Metrics of the brokers, and the OpenID provider’s own counter:');

@@ -31,6 +31,9 @@ async function run(
     confirm: never('a question'),
     readSecret: never('a secret'),
     readFile: never('a password'),
+    modeOf: never('a file'),
+    reach: never('a server'),
+    interrupted: never('an interruption'),
     openDoor: never('a connection'),
   });
   return { code, stdout, stderr };

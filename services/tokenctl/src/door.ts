@@ -3,6 +3,7 @@ import { createOperator } from '@token-broker/client/operator';
 import type { Clock } from '@token-broker/foundation';
 import type { ConnectionSettings } from './connection-settings.js';
 import { connectNats, lostConnection } from './nats-connection.js';
+import { hearBrokers, permissionProbe } from './nats-listening.js';
 import type { Door } from './surroundings.js';
 
 /** Connects to NATS and speaks to the brokers through the client library. */
@@ -25,13 +26,19 @@ export async function openDoor(settings: ConnectionSettings, clock: Clock): Prom
   lost.catch(() => undefined);
   const whileConnected = <T>(work: Promise<T>): Promise<T> => Promise.race([work, lost]);
   const operator = createOperator(shared);
+  const probe = permissionProbe(connection);
   return {
+    hear: (listener) => hearBrokers(connection, subjectPrefix, listener, lost),
+    mayHear: (subject) => whileConnected(probe.mayHear(subject)),
+    mayPublish: (subject) => whileConnected(probe.mayPublish(subject)),
     operator: {
       revoke: (request) => whileConnected(operator.revoke(request)),
       pause: (request) => whileConnected(operator.pause(request)),
       resume: (request) => whileConnected(operator.resume(request)),
       list: (request) => whileConnected(operator.list(request)),
       status: () => whileConnected(operator.status()),
+      describe: (request) => whileConnected(operator.describe(request)),
+      refresh: (request) => whileConnected(operator.refresh(request)),
       reload: () => whileConnected(operator.reload()),
       setRefreshToken: (request) => whileConnected(operator.setRefreshToken(request)),
     },

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { createSystemClock, systemRandom } from '@token-broker/foundation';
 import { confirm, readSecret } from './conversation.js';
 import { openDoor } from './door.js';
 import { runTokenctl } from './program.js';
+import { reach } from './reach.js';
 import type { Output } from './surroundings.js';
 
-// Whoever reads may stop reading (`tokenctl list | head -1`): that is no failure.
+// Whoever reads may stop reading (`tokenctl slots | head -1`): that is no failure.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
@@ -16,6 +18,8 @@ for (const stream of [process.stdout, process.stderr])
 setInterval(() => undefined, 0x7fffffff);
 
 const clock = createSystemClock();
+// Asked for by commands alone that go on by themselves: all others end at once, as programs do.
+let interruption: Promise<void> | undefined;
 const exitCode = await runTokenctl(process.argv.slice(2), {
   stdout: outputOf(process.stdout),
   stderr: outputOf(process.stderr),
@@ -28,6 +32,10 @@ const exitCode = await runTokenctl(process.argv.slice(2), {
   confirm,
   readSecret,
   readFile: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
+  modeOf: async (path) => (await stat(path)).mode & 0o777,
+  reach: (address, limitMs) => reach(address, limitMs, clock),
+  interrupted: () =>
+    (interruption ??= Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => undefined)),
   openDoor: (settings) => openDoor(settings, clock),
 });
 

@@ -28,6 +28,18 @@ export function timeout(text: string): number {
   return ms;
 }
 
+export function interval(text: string): number {
+  const ms = duration(text);
+  if (ms < 500 || ms > 60_000) throw new InvalidArgumentError('It must be from 500ms to 1m.');
+  return ms;
+}
+
+export function frameCount(text: string): number {
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return count;
+}
+
 export function listLimit(text: string): number {
   const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (limit < 1 || limit > MAX_LIST_LIMIT)
@@ -46,7 +58,10 @@ export function requireSource(text: string): string {
 export function requireSlot(text: string): string {
   if (isSlot(text)) return text;
   const message = text === '' ? 'the slot is empty' : 'that is no slot';
-  throw usageFailure(message, 'A slot has 22 characters; `tokenctl list` shows them. `revoke --all` is for every one.');
+  throw usageFailure(
+    message,
+    'A slot has 22 characters; `tokenctl slots` shows them. `revoke --all` is for every one.',
+  );
 }
 
 /** @throws {CommandFailure} that does not repeat the text: it may be a token in the wrong place */
@@ -94,7 +109,7 @@ export function refuseSecrets(args: readonly string[]): void {
   };
   const remedy =
     args.map((arg) => remedies[arg]).find((known) => known !== undefined) ??
-    'Name the source (--source) or the slot (--slot) of the token; `tokenctl list` shows both.';
+    'Name the source (--source) or the slot (--slot) of the token; `tokenctl slots` shows both.';
   throw usageFailure(
     'a token is not taken as an argument: everybody who can list processes would read it',
     `${remedy} Consider this one leaked: revoke it.`,

@@ -1,16 +1,24 @@
 import { Command, CommanderError, Option } from 'commander';
 import { toCommandFailure, usageFailure } from './command-failure.js';
 import { checkCommand } from './commands/check.js';
+import { completionCommand } from './commands/completion.js';
 import { contextCommand } from './commands/context.js';
+import { describeCommand } from './commands/describe.js';
+import { doctorCommand } from './commands/doctor.js';
 import { getCommand } from './commands/get.js';
-import { listCommand } from './commands/list.js';
 import { logoutCommand } from './commands/logout.js';
 import { natsPermissionsCommand } from './commands/nats-permissions.js';
 import { pauseCommand, resumeCommand } from './commands/pause.js';
+import { quotaCommand } from './commands/quota.js';
+import { refreshCommand } from './commands/refresh.js';
 import { refreshTokenCommand } from './commands/refresh-token.js';
 import { reloadCommand } from './commands/reload.js';
 import { revokeCommand } from './commands/revoke.js';
+import { slotsCommand } from './commands/slots.js';
+import { sourcesCommand } from './commands/sources.js';
 import { statusCommand } from './commands/status.js';
+import { topCommand } from './commands/top.js';
+import { watchCommand } from './commands/watch.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { examples, Invocation } from './invocation.js';
 import { once, refuseSecrets, timeout } from './option-parsers.js';
@@ -95,15 +103,23 @@ function createProgram(invocation: Invocation): Command {
     getCommand(invocation),
     contextCommand(invocation),
     logoutCommand(invocation),
-    listCommand(invocation),
     statusCommand(invocation),
+    sourcesCommand(invocation),
+    slotsCommand(invocation),
+    describeCommand(invocation),
+    quotaCommand(invocation),
     revokeCommand(invocation),
     pauseCommand(invocation),
     resumeCommand(invocation),
+    refreshCommand(invocation),
+    watchCommand(invocation),
+    topCommand(invocation),
     refreshTokenCommand(invocation),
     reloadCommand(invocation),
+    doctorCommand(invocation),
     checkCommand(invocation),
     natsPermissionsCommand(invocation),
+    completionCommand(invocation),
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands, ...commands.flatMap(({ commands: inner }) => inner)]) {

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { givenToken, identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
-import { LIMITS } from '../limits.js';
 import { nearCacheSchema } from './near-cache.js';
 import { replicaStatusSchema, sourceCountsSchema } from './replicas.js';
 

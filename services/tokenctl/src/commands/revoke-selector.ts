@@ -24,7 +24,7 @@ const CHOICE =
 export function withSelectorOptions(command: Command): Command {
   return command
     .option('--source <name>', 'the tokens of this source', once)
-    .option('--slot <slot>', 'one token; `tokenctl list` shows the slots', once)
+    .option('--slot <slot>', 'one token; `tokenctl slots` shows the slots', once)
     .option('--all', 'every token of every source')
     .option('--provider <name>', 'the tokens of every source with this `provider:`', once)
     .option('--used-by <caller>', 'the tokens of every source that this caller may use, for all who use them', once)
@@ -89,6 +89,6 @@ function requirePast({ surroundings }: Invocation, text: string): number {
   if (atMs >= 1 && atMs <= nowMs) return atMs;
   throw usageFailure(
     '--issued-before is not in the past',
-    'Tokens of the future cannot be revoked. See `tokenctl list`.',
+    'Tokens of the future cannot be revoked. See `tokenctl slots`.',
   );
 }

@@ -6,20 +6,20 @@ import { listLimit, once, requireSource } from '../option-parsers.js';
 import { renderTable } from '../output/table.js';
 import { counted, generationTime } from '../output/texts.js';
 
-interface ListOptions {
+interface SlotsOptions {
   readonly source?: string;
   readonly limit?: number;
 }
 
-/** `list`: the tokens that Redis holds, never the tokens themselves. */
-export function listCommand(invocation: Invocation): Command {
-  return new Command('list')
+/** `slots`, in the protocol `list`: the tokens that Redis holds, never the tokens themselves. */
+export function slotsCommand(invocation: Invocation): Command {
+  return new Command('slots')
     .summary('list the tokens that are held')
     .description('Lists the tokens that Redis holds: source, slot, generation (the time of its birth, UTC), expiry.')
     .option('--source <name>', 'of this source only', once)
     .option('--limit <n>', 'at most so many, 1 to 1000 (default: 100)', listLimit)
-    .addHelpText('after', examples('tokenctl list', 'tokenctl list --source payments-api --limit 10 --json'))
-    .action(async ({ source, limit }: ListOptions, command: Command) => {
+    .addHelpText('after', examples('tokenctl slots', 'tokenctl slots --source payments-api --limit 10 --json'))
+    .action(async ({ source, limit }: SlotsOptions, command: Command) => {
       const printer = invocation.printer(command);
       const request = {
         ...(source === undefined ? {} : { source: requireSource(source) }),

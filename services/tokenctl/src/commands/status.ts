@@ -2,12 +2,12 @@ import { Command } from 'commander';
 import { examples, type Invocation } from '../invocation.js';
 import { renderStatus } from '../output/status-page.js';
 
-/** `status`: one broker's view of the whole. */
+/** `status`: every broker as it sees itself, and the whole. */
 export function statusCommand(invocation: Invocation): Command {
   return new Command('status')
     .summary('show brokers, NATS, Redis, sources and near caches')
     .description(
-      'Shows what the broker that answers knows. Figures of sources are those of that broker, since its start.',
+      'Shows every broker as it sees itself, whether they agree, and sources, budgets and near caches at a glance. Figures of sources are sums over the brokers that answer, since each of them started.',
     )
     .addHelpText('after', examples('tokenctl status', 'tokenctl status --json'))
     .action(async (_options: object, command: Command) => {

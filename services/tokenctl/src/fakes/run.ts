@@ -3,9 +3,13 @@ import type { SourceOptions, Token } from '@token-broker/client';
 import {
   failure,
   TokenBrokerError,
+  type DescribeReply,
+  type DescribeRequest,
   type ErrorCode,
   type ListReply,
   type PauseReply,
+  type RefreshReply,
+  type RefreshRequest,
   type ReloadReply,
   type RevokeReply,
   type RevokeRequest,
@@ -14,7 +18,7 @@ import {
 } from '@token-broker/protocol';
 import type { ConnectionSettings } from '../connection-settings.js';
 import { runTokenctl } from '../program.js';
-import type { Door } from '../surroundings.js';
+import type { Door, Listener, NetworkAddress } from '../surroundings.js';
 
 export const SLOT = 'abcdefghijklmnopqrstuv';
 export const TOKEN = 'secret-access-token';
@@ -76,7 +80,20 @@ export interface Given {
   readonly resume?: () => Promise<PauseReply>;
   readonly list?: ListReply;
   readonly reload?: ReloadReply;
-  readonly status?: StatusReply;
+  /** The same each time, or one after the other. */
+  readonly status?: StatusReply | (() => Promise<StatusReply>);
+  readonly describe?: (request: DescribeRequest) => Promise<DescribeReply>;
+  readonly refresh?: (request: RefreshRequest) => Promise<RefreshReply>;
+  /** Plays the brokers and the NATS server for who listens. */
+  readonly hear?: (listener: Listener) => void;
+  /** Subjects that the NATS server denies. Default: what it should. */
+  readonly denies?: (subject: string) => boolean;
+  /** Permission bits of {@link Given.files}. Default: 0600. */
+  readonly modes?: Record<string, number>;
+  /** Why a server cannot be reached. Default: it can. */
+  readonly unreachable?: (address: NetworkAddress) => string | undefined;
+  /** When the person wants it to end. Default: never. */
+  readonly interrupted?: Promise<void>;
   readonly setRefreshToken?: () => Promise<SetRefreshTokenReply>;
   /** What is on standard input, or typed. */
   readonly secret?: string;
@@ -91,6 +108,11 @@ export interface Outcome {
   readonly requests: readonly unknown[];
   readonly questions: readonly string[];
   readonly closed: number;
+}
+
+/** What is not for the user `ops`. */
+function isForeign(subject: string): boolean {
+  return subject.includes('.peer.') || subject.includes('tokenctl-doctor');
 }
 
 export const LOGIN = { TOKENCTL_USER: 'ops', TOKENCTL_PASSWORD: 'hidden-password' };
@@ -119,7 +141,15 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
         requests.push(request);
         return Promise.resolve(given.list ?? { v: 1, slots: [], truncated: false });
       },
-      status: () => Promise.resolve(given.status ?? STATUS),
+      status: () => (typeof given.status === 'function' ? given.status() : Promise.resolve(given.status ?? STATUS)),
+      describe(request) {
+        requests.push(request);
+        return given.describe?.(request) ?? Promise.reject(new Error('nobody has said what describe answers'));
+      },
+      refresh(request) {
+        requests.push(request);
+        return given.refresh?.(request) ?? Promise.reject(new Error('nobody has said what refresh answers'));
+      },
       reload: () => Promise.resolve(given.reload ?? { v: 1, outcome: 'reloaded', problems: [] }),
       setRefreshToken(request) {
         requests.push(request);
@@ -142,6 +172,16 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
       };
       return { ...token, ...(await given.get?.()) };
     },
+    hear(listener) {
+      given.hear?.(listener);
+      return {
+        lost: new Promise<never>(() => undefined),
+        addSource: (source) => void requests.push({ hears: source }),
+        close: () => undefined,
+      };
+    },
+    mayHear: (subject) => Promise.resolve(!(given.denies ?? isForeign)(subject)),
+    mayPublish: (subject) => Promise.resolve(!(given.denies ?? isForeign)(subject)),
     close() {
       closed += 1;
       return Promise.resolve();
@@ -174,6 +214,9 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
         ? Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' }))
         : Promise.resolve(text);
     },
+    modeOf: (path) => Promise.resolve(given.modes?.[path] ?? 0o600),
+    reach: (address) => Promise.resolve(given.unreachable?.(address)),
+    interrupted: () => given.interrupted ?? new Promise(() => undefined),
     openDoor(opened) {
       settings = opened;
       return given.openDoor?.() ?? Promise.resolve(door);

@@ -34,7 +34,8 @@ export function renderRefreshTokens(sources: readonly Source[], style: Style): s
   return `${renderTable(columns, rows)}${calls.join('')}`;
 }
 
-function callForOperator({ state }: RefreshTokenStatus): string | undefined {
+/** What an operator has to know of a refresh token; `undefined`: nothing. */
+export function callForOperator({ state }: RefreshTokenStatus): string | undefined {
   if (state === 'missing') return 'no refresh token was ever put there';
   return state === 'exhausted' ? 'the identity provider refuses its refresh token' : undefined;
 }
@@ -86,8 +87,8 @@ function budgetRows(name: string, budget: BudgetStatus): string[][] {
   ];
 }
 
-/** Why calls are not made now, beside full windows. */
-function heldBack({ pausedMs, breaker, credentialPausedMs }: BudgetStatus): string[] {
+/** Why calls are not made now, beside full windows. Empty: they are. */
+export function heldBack({ pausedMs, breaker, credentialPausedMs }: BudgetStatus): string[] {
   return [
     ...(pausedMs > 0 ? [`paused for ${formatDuration(pausedMs)}`] : []),
     ...(breaker === 'open' ? ['failing'] : []),

@@ -1,5 +1,6 @@
 import { formatDuration } from '@token-broker/foundation';
 import type { StatusReply } from '@token-broker/protocol';
+import { agreements, renderReplicas } from './replicas-page.js';
 import { renderBudgets, renderPaused, renderRefreshTokens } from './source-pages.js';
 import { printable, type Style } from './style.js';
 import { renderTable } from './table.js';
@@ -9,9 +10,29 @@ import { counted } from './texts.js';
 const NEAR_CACHES_SHOWN = 20;
 
 export function renderStatus(status: StatusReply, style: Style): string {
+  const { replicas, silent = [], sources, nearCaches, nearCachesTotal = nearCaches.length } = status;
+  const facts: [string, string][] = [
+    ...(replicas === undefined ? ownFacts(status, style) : agreements(status, style)),
+    ['Partitions', describePartitions(status.partitions)],
+    ['Near caches', counted(nearCachesTotal, 'near cache')],
+  ];
+  const parts = [
+    facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}\n`).join(''),
+    replicas === undefined ? '' : renderReplicas(replicas, silent, style),
+    renderSources(sources),
+    renderPaused(sources, style),
+    renderRefreshTokens(sources, style),
+    renderBudgets(sources),
+    renderNearCaches(nearCaches, nearCachesTotal),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+/** Of a broker that does not ask its peers: it is older than that. */
+function ownFacts(status: StatusReply, style: Style): [string, string][] {
   const { broker, version, uptimeMs, ready, nats, redis, brokers } = status;
   const lease = redis.leaseAgeMs === null ? 'never read' : `read ${formatDuration(redis.leaseAgeMs)} ago`;
-  const facts: [string, string][] = [
+  return [
     [
       'Broker',
       `${broker} (${printable(version)}), up ${formatDuration(uptimeMs)}, ${ready ? style.good('ready') : style.bad('not ready')}`,
@@ -19,19 +40,7 @@ export function renderStatus(status: StatusReply, style: Style): string {
     ['Brokers', brokers.length === 0 ? style.warn('none has a lease') : brokers.join(', ')],
     ['NATS', nats.connected ? style.good('connected') : style.bad('away')],
     ['Redis', `${redis.available ? style.good('available') : style.bad('away')}, ${lease}`],
-    ['Partitions', describePartitions(status.partitions)],
-    ['Near caches', counted(status.nearCaches.length, 'near cache')],
   ];
-  const head = facts.map(([name, text]) => `${style.bold(name.padEnd(12))} ${text}\n`).join('');
-  const parts = [
-    head,
-    renderSources(status.sources),
-    renderPaused(status.sources, style),
-    renderRefreshTokens(status.sources, style),
-    renderBudgets(status.sources),
-    renderNearCaches(status.nearCaches),
-  ];
-  return parts.filter((part) => part !== '').join('\n');
 }
 
 function describePartitions(partitions: StatusReply['partitions']): string {
@@ -41,6 +50,7 @@ function describePartitions(partitions: StatusReply['partitions']): string {
   return `${String(partitions.length)}, ${counted(invalidations, 'invalidation')}${state}`;
 }
 
+/** Where brokers tell of all replicas these are the sums over those that answered, else the figures of the one. */
 function renderSources(sources: StatusReply['sources']): string {
   if (sources.length === 0) return '';
   const columns = [
@@ -48,20 +58,19 @@ function renderSources(sources: StatusReply['sources']): string {
     { heading: 'PROVIDER' },
     ...['HELD', 'IDP CALLS', 'IDP ERRORS', 'CALLS SAVED'].map((heading) => ({ heading, isFigure: true })),
   ];
-  const rows = sources.map(({ name, provider, heldSlots, idpCalls, idpErrors, callsSaved }) => [
-    name,
-    printable(provider),
-    ...[heldSlots, idpCalls, idpErrors, callsSaved].map(String),
-  ]);
+  const rows = sources.map((source) => {
+    const { held, idpCalls, idpErrors, callsSaved } = source.all ?? { ...source, held: source.heldSlots };
+    return [source.name, printable(source.provider), ...[held, idpCalls, idpErrors, callsSaved].map(String)];
+  });
   return renderTable(columns, rows);
 }
 
-function renderNearCaches(nearCaches: StatusReply['nearCaches']): string {
+function renderNearCaches(nearCaches: StatusReply['nearCaches'], total: number): string {
   if (nearCaches.length === 0) return '';
   const columns = [{ heading: 'NEAR CACHE' }, { heading: 'SEEN', isFigure: true }];
   const rows = nearCaches
     .slice(0, NEAR_CACHES_SHOWN)
     .map(({ caller, instance, seenMs }) => [`${caller}/${instance}`, `${formatDuration(seenMs)} ago`]);
-  const hidden = nearCaches.length - rows.length;
-  return `${renderTable(columns, rows)}${hidden > 0 ? `and ${String(hidden)} more (--json names them all)\n` : ''}`;
+  const hidden = total - rows.length;
+  return `${renderTable(columns, rows)}${hidden > 0 ? `and ${String(hidden)} more (--json names most)\n` : ''}`;
 }
