@@ -132,6 +132,8 @@ async function drive(): Promise<void> {
 
   note('status', await operator.status());
   note('list', await operator.list());
+  note('describe', await operator.describe({ source: 'payments-api' }));
+  note('refresh', await operator.refresh({ source: 'payments-api' }));
   note('the statistics of a client', client.stats());
 }
 

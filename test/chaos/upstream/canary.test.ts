@@ -198,7 +198,7 @@ async function malformedRequests(): Promise<void> {
     subjects.get(caller, SOURCE),
     subjects.rejected(caller, SOURCE),
     subjects.sync(caller),
-    ...['revoke', 'list', 'status', 'reload'].map((verb) => subjects.admin(caller, verb)),
+    ...['revoke', 'list', 'status', 'describe', 'refresh', 'reload'].map((verb) => subjects.admin(caller, verb)),
   ];
   for (const canary of [token, CLIENT_SECRET]) {
     const bodies = [canary, `{"scope":"${canary}`, ...values(canary).map((body) => JSON.stringify(body))];
