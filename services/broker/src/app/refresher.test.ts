@@ -88,6 +88,20 @@ it('is patient with a provider that fails, and serves the old token to its minim
   expect((await one.get()).error?.code).toBe('IDP_UNAVAILABLE');
 });
 
+it('tells how late a renewal was: from when it was due, with the tries that failed', async () => {
+  const cluster = createCluster();
+  const one = await cluster.start(configurationWith({ ahead: AHEAD, keepWarm: false }));
+  await one.get();
+  cluster.idp.answer = () => refused('IDP_UNAVAILABLE');
+  while (cluster.idp.calls === 1) await clock.advance(100);
+  await clock.advance(20_000);
+  cluster.idp.answer = undefined;
+  while (one.metrics.count('refreshed') === 0) await clock.advance(100);
+  const lagMs = one.metrics.calls.find(([name]) => name === 'refreshed')?.[2];
+  expect(lagMs).toBeGreaterThan(20_000);
+  expect(lagMs).toBeLessThan(60_000);
+});
+
 it('makes no tight loop of lives that are shorter than the margin', async () => {
   const cluster = createCluster();
   cluster.idp.lifeMs = 2_000;

@@ -34,6 +34,8 @@ export interface RefresherPorts {
 interface Renewal {
   readonly slot: string;
   readonly generation: number;
+  /** When it was due first: one that fails is tried again later, and is late by all of that. */
+  readonly dueAtMs: number;
 }
 
 /**
@@ -56,7 +58,7 @@ export class Refresher {
 
   /** Plans the renewal of a token that has come to be held. */
   plan(held: Held): void {
-    const { sources, random, broker, brokers } = this.#ports;
+    const { clock, sources, random, broker, brokers } = this.#ports;
     const { slot } = held.address;
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe || this.#planned.get(slot)?.generation === held.generation) return;
@@ -70,10 +72,10 @@ export class Refresher {
     );
     if (beforeMs === undefined) return;
     const rank = rankOf(slot, broker, brokers());
-    this.#add(held.expiresAtElapsedMs - beforeMs + rankDelayMs(rank, held.lifeMs), {
-      slot,
-      generation: held.generation,
-    });
+    const atMs = held.expiresAtElapsedMs - beforeMs + rankDelayMs(rank, held.lifeMs);
+    // Nobody is late with what came to be held after its time.
+    const dueAtMs = Math.max(clock.elapsedMs(), atMs);
+    this.#add(atMs, { slot, generation: held.generation, dueAtMs });
   }
 
   /**
@@ -147,7 +149,7 @@ export class Refresher {
         continue;
       }
       this.#running++;
-      void this.#renew(held).finally(() => {
+      void this.#renew(held, due.dueAtMs).finally(() => {
         this.#running--;
         this.#work();
       });
@@ -159,7 +161,8 @@ export class Refresher {
   #lookAgain(held: Held): void {
     const nowMs = this.#ports.clock.elapsedMs();
     const atMs = nowMs + Math.max(RETRY_MS, (held.usableUntilElapsedMs - nowMs) * LOOK_AGAIN);
-    if (atMs < held.usableUntilElapsedMs) this.#add(atMs, { slot: held.address.slot, generation: held.generation });
+    if (atMs >= held.usableUntilElapsedMs) return;
+    this.#add(atMs, { slot: held.address.slot, generation: held.generation, dueAtMs: atMs });
   }
 
   #isWanted(held: Held): boolean {
@@ -168,11 +171,10 @@ export class Refresher {
     return keepWarm || clock.elapsedMs() - held.wantedAtMs < demandMs;
   }
 
-  async #renew(held: Held): Promise<void> {
+  async #renew(held: Held, dueAtMs: number): Promise<void> {
     const { clock, getToken, sources, metrics } = this.#ports;
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe) return;
-    const dueAtMs = clock.elapsedMs();
     const { address, parameters, generation, wantedBy } = held;
     const route = { source, address, parameters, ...(wantedBy === undefined ? {} : { caller: wantedBy }) };
     const outcome = await getToken.obtain(route, generation, 'refresh', { onlyIfFree: true });
@@ -182,6 +184,6 @@ export class Refresher {
     }
     const pauseMs = outcome.kind === 'failure' ? Math.max(RETRY_MS, outcome.failure.retryAfterMs ?? 0) : RETRY_MS;
     const retryAtMs = clock.elapsedMs() + pauseMs;
-    if (retryAtMs < held.usableUntilElapsedMs) this.#add(retryAtMs, { slot: address.slot, generation });
+    if (retryAtMs < held.usableUntilElapsedMs) this.#add(retryAtMs, { slot: address.slot, generation, dueAtMs });
   }
 }
