@@ -177,10 +177,11 @@ function build(folders, everything) {
   writeStamp({ ...stamp, built: { ...built, [target]: sources } });
 }
 
-async function ensureServers() {
-  /** @type {{ ensureServers(report: (line: string) => void): Promise<void> }} */
+/** @param {boolean} everything whether those of the tests are meant too */
+async function ensureServers(everything) {
+  /** @type {{ ensureServers(report: (line: string) => void, names?: string[]): Promise<void> }} */
   const testing = await import(pathToFileURL(join(ROOT, 'libs/testing/dist/index.js')).href);
-  await testing.ensureServers(report);
+  await testing.ensureServers(report, everything ? ['nats-server', 'redis-server', 'prometheus'] : undefined);
 }
 
 try {
@@ -189,8 +190,9 @@ try {
   if (unknown.length > 0) throw new SetupError(`unknown argument ${unknown.join(' ')}; only --test is known`);
   const folders = workspaceFolders();
   install(readStamp(), folders);
-  build(folders, process.argv.includes('--test'));
-  await ensureServers();
+  const everything = process.argv.includes('--test');
+  build(folders, everything);
+  await ensureServers(everything);
 } catch (error) {
   // A defect of this file deserves its stack; what a person can act on does not.
   const expected = error instanceof SetupError || (error instanceof Error && error.name === 'ServerUnavailableError');

@@ -2,6 +2,14 @@ export { eventually, type EventuallyOptions } from './eventually.js';
 export type { NatsPermissions, NatsSubjects, NatsUser } from './servers/nats-configuration.js';
 export { natsAuthorization } from './servers/nats-configuration.js';
 export { startNats, type NatsOptions, type NatsServer } from './servers/nats-server.js';
+export {
+  startPrometheus,
+  type Curve,
+  type Prometheus,
+  type PrometheusOptions,
+  type Sample,
+} from './servers/prometheus-server.js';
+export { promtool, type PromtoolResult } from './servers/promtool.js';
 export { startRedis, type RedisOptions, type RedisServer } from './servers/redis-server.js';
 export { ensureServers, ServerUnavailableError } from './servers/server-binaries.js';
 export type { ServerHandle, ServerOptions } from './servers/server-handle.js';

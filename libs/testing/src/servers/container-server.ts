@@ -19,13 +19,13 @@ export async function pullContainerImage(image: string, report: Report): Promise
 
 /** Runs a server in a container, published on a port of 127.0.0.1. */
 export function createContainerHost(place: ContainerImage, recipe: ServerRecipe): ServerHost {
-  const configuration = (): string =>
-    recipe.configuration({ host: '0.0.0.0', port: recipe.containerPort, directory: DATA_DIRECTORY });
+  const site = { host: '0.0.0.0', port: recipe.containerPort, directory: DATA_DIRECTORY };
+  const configuration = (): string => recipe.configuration(site);
 
   const create = async (port: number): Promise<RunningContainer> => {
     const { GenericContainer, Wait, getContainerRuntimeClient } = await import('testcontainers');
     const started = await new GenericContainer(place.image)
-      .withCommand([...recipe.args(CONFIGURATION_PATH)])
+      .withCommand([...recipe.args(CONFIGURATION_PATH, site)])
       .withExposedPorts({ container: recipe.containerPort, host: port })
       .withCopyContentToContainer([{ content: configuration(), target: CONFIGURATION_PATH, mode: 0o644 }])
       .withTmpFs({ [DATA_DIRECTORY]: 'rw,mode=1777' })

@@ -6,7 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { killWithThisProcess } from '../child-guard.js';
 import { whenStopped } from './stopped-process.js';
 import { freePort } from './free-port.js';
-import { ServerStartError, type ServerHost, type ServerInstance, type ServerRecipe } from './server-instance.js';
+import {
+  ServerStartError,
+  type ServerHost,
+  type ServerInstance,
+  type ServerRecipe,
+  type ServerSite,
+} from './server-instance.js';
 import type { Executable } from './server-place.js';
 
 const START_LIMIT_MS = 20_000;
@@ -28,13 +34,14 @@ export async function createProcessHost(
   const logPath = join(scratch, 'server.log');
   await mkdir(data, { recursive: true });
 
+  const siteAt = (port: number): ServerSite => ({ host: '127.0.0.1', port, directory: data });
   const writeConfiguration = (port: number): Promise<void> =>
-    writeFile(configurationPath, recipe.configuration({ host: '127.0.0.1', port, directory: data }), { mode: 0o600 });
+    writeFile(configurationPath, recipe.configuration(siteAt(port)), { mode: 0o600 });
 
   const startOnce = async (port: number): Promise<ServerInstance> => {
     await writeConfiguration(port);
     const log = await open(logPath, 'w', 0o600);
-    const child = spawn(executable.path, recipe.args(configurationPath), {
+    const child = spawn(executable.path, recipe.args(configurationPath, siteAt(port)), {
       cwd: scratch,
       env: { ...process.env, ...executable.environment },
       // A Ctrl-C in the terminal reaches our process alone, which stops its servers in the order that it wants.

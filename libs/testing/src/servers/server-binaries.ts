@@ -4,13 +4,20 @@ import { dockerEngineAnswers } from './docker-engine.js';
 import { findInstalled } from './executable-search.js';
 import { runCommand } from './run-command.js';
 import { fillCache, findCached } from './server-cache.js';
-import type { Report, ServerName, ServerPlace } from './server-place.js';
+import type { Executable, Report, ServerName, ServerPlace } from './server-place.js';
 
 /** What a server is called where it is not called by its own name. */
 const OTHER_NAMES: Readonly<Record<ServerName, { readonly image: string; readonly brew: string }>> = {
   'nats-server': { image: 'nats:2.12-alpine', brew: 'nats-server' },
   'redis-server': { image: 'redis:7.4-alpine', brew: 'redis' },
+  prometheus: { image: 'prom/prometheus:v3.5.0', brew: 'prometheus' },
 };
+
+/** The programs of Prometheus in its image: they are linked statically, and run outside of it as well. */
+const PROMETHEUS_PROGRAMS = ['/bin/prometheus', '/bin/promtool'];
+
+/** What `npm start` needs. */
+const OF_THE_SYSTEM: readonly ServerName[] = ['nats-server', 'redis-server'];
 
 /** No way led to a server; the message names the ways that were tried, and what a person can do. */
 export class ServerUnavailableError extends Error {
@@ -35,13 +42,29 @@ export function locateServer(name: ServerName, report: Report = () => undefined)
 }
 
 /**
- * Makes sure that NATS and Redis can be started here, and downloads what is missing. Says nothing where nothing is to
+ * Finds Prometheus as {@link locateServer} does, always as an executable: one in a container would not reach what is
+ * scraped on this machine's loopback.
+ *
+ * @throws {ServerUnavailableError} where none of the ways works
+ */
+export async function locatePrometheus(report?: Report): Promise<Executable> {
+  const place = await locateServer('prometheus', report);
+  if (place.kind === 'container') throw new Error('prometheus was located as a container');
+  return place;
+}
+
+/**
+ * Makes sure that these servers can be started here, and downloads what is missing. Says nothing where nothing is to
  * be done.
  *
+ * @param names Default: NATS and Redis
  * @throws {ServerUnavailableError} where one can neither be found nor got
  */
-export async function ensureServers(report: Report = () => undefined): Promise<void> {
-  await Promise.all([locateServer('nats-server', report), locateServer('redis-server', report)]);
+export async function ensureServers(
+  report: Report = () => undefined,
+  names: readonly ServerName[] = OF_THE_SYSTEM,
+): Promise<void> {
+  await Promise.all(names.map((name) => locateServer(name, report)));
 }
 
 async function searchServer(name: ServerName, report: Report): Promise<ServerPlace> {
@@ -79,6 +102,11 @@ async function pullImage(name: ServerName, report: Report): Promise<ServerPlace 
   if (!(await dockerEngineAnswers())) return undefined;
   const { pullContainerImage } = await import('./container-server.js');
   const { image } = OTHER_NAMES[name];
+  if (name === 'prometheus') {
+    if (process.platform !== 'linux') return undefined;
+    const { copyFromImage } = await import('./image-files.js');
+    return fillCache(name, report, (_, directory) => copyFromImage(image, PROMETHEUS_PROGRAMS, directory, report));
+  }
   await pullContainerImage(image, report);
   return { kind: 'container', image };
 }

@@ -18,18 +18,26 @@ export function findCached(name: ServerName, cache = serverCacheDirectory()): Pr
   return findUnpacked(name, join(cache, name));
 }
 
+/** Fills `directory` with a server's files as they lie in a system: `usr/bin/…`, `bin/…`. */
+export type Unpack = (name: ServerName, directory: string, scratch: string, report: Report) => Promise<void>;
+
 /**
  * Downloads a server into the cache. Any number of processes may do so at once: each fills a directory of its own, the
  * first to finish moves it into place, and the others take what they find there.
  *
  * @throws {Error} where the download fails, or what came down does not run
  */
-export async function fillCache(name: ServerName, report: Report, cache = serverCacheDirectory()): Promise<Executable> {
+export async function fillCache(
+  name: ServerName,
+  report: Report,
+  unpack: Unpack = unpackDebianPackage,
+  cache = serverCacheDirectory(),
+): Promise<Executable> {
   const scratch = join(cache, `.${name}-${String(process.pid)}-${randomBytes(4).toString('hex')}`);
   await mkdir(scratch, { recursive: true });
   try {
     const fresh = join(scratch, 'root');
-    await unpackDebianPackage(name, fresh, join(scratch, 'apt'), report);
+    await unpack(name, fresh, join(scratch, 'archives'), report);
     if ((await findUnpacked(name, fresh)) === undefined) throw new Error(`the downloaded ${name} does not run here`);
     await moveIntoPlace(name, fresh, cache, scratch);
   } finally {

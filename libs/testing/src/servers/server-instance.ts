@@ -1,11 +1,18 @@
+/** Where a server listens, and the directory in which it keeps its data. */
+export interface ServerSite {
+  readonly host: string;
+  readonly port: number;
+  readonly directory: string;
+}
+
 /** What a kind of server needs to be started, whether as a process or in a container. */
 export interface ServerRecipe {
   /** The port that the server listens on inside a container. */
   readonly containerPort: number;
-  /** The text of the configuration file. `directory` is where the server keeps its data. */
-  configuration(place: { readonly host: string; readonly port: number; readonly directory: string }): string;
-  /** The arguments of the server. */
-  args(configurationPath: string): readonly string[];
+  /** The text of the configuration file. */
+  configuration(site: ServerSite): string;
+  /** The arguments of the server. Some are told here where to listen, and not in their configuration. */
+  args(configurationPath: string, site: ServerSite): readonly string[];
   /** A line of the server's log that says that it takes connections. */
   readonly readyLine: RegExp;
   /** A line of the log whose first group is the port, where the server chooses a free one when it is told -1. */

@@ -1,5 +1,5 @@
-/** The servers that the tests and the local system need. */
-export type ServerName = 'nats-server' | 'redis-server';
+/** The servers that the local system needs, and Prometheus, which the tests need beside them. */
+export type ServerName = 'nats-server' | 'redis-server' | 'prometheus';
 
 /** Takes one line of progress, for a person; called only when something is really done. */
 export type Report = (line: string) => void;
