@@ -16,6 +16,8 @@ export interface GovernedStackOptions extends WatchedProviderOptions {
   readonly sources: Readonly<Record<string, Settings>>;
   /** Beside `orders`, and `ops`, who is an administrator. */
   readonly callers?: Settings;
+  /** Beside what a stack has there anyway. */
+  readonly cluster?: Settings;
 }
 
 /** A stack whose sources all call one provider that counts by itself. */
@@ -33,13 +35,14 @@ export interface GovernedStack {
 }
 
 export async function startGovernedStack(options: GovernedStackOptions): Promise<GovernedStack> {
-  const { brokers = 3, sources, callers = {}, ...watched } = options;
+  const { brokers = 3, sources, callers = {}, cluster = {}, ...watched } = options;
   const idp = await startWatchedProvider(watched);
   const anything = Object.keys(sources).map((name) => ({ name, audiences: 'any' }));
   const stack = await startStack({
     brokers,
     configure: (settings) => ({
       ...settings,
+      cluster: { ...(settings['cluster'] as Settings), ...cluster },
       sources: Object.fromEntries(
         Object.entries(sources).map(([name, change]) => [name, { ...ownSettings(name, idp.tokenEndpoint), ...change }]),
       ),

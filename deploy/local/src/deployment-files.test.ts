@@ -34,11 +34,11 @@ describe('docker-compose.yml', () => {
   };
   const services = Object.entries(file.services);
 
-  it('has three brokers, four sample services, NATS, Redis, the OpenID provider and a set-up', () => {
+  it('has three brokers, four sample services, NATS, Redis, the OpenID provider, Prometheus, Grafana and a set-up', () => {
     expect(Object.keys(file.services)).toEqual(
       expect.arrayContaining([
         ...['setup', 'nats', 'redis', 'identity-provider', 'broker-1', 'broker-2', 'broker-3'],
-        ...['orders', 'billing', 'shipping', 'reports', 'tokenctl'],
+        ...['orders', 'billing', 'shipping', 'reports', 'tokenctl', 'prometheus', 'grafana'],
       ]),
     );
   });
@@ -49,7 +49,7 @@ describe('docker-compose.yml', () => {
   });
 
   it.each(services)('%s: the image is pinned by its exact version, or built here', (_name, { image, build }) => {
-    expect(image).toMatch(/^[a-z/-]+:\d+\.\d+\.\d+(-[a-z0-9.]+)?$/);
+    expect(image).toMatch(/^[a-z/-]+:v?\d+\.\d+\.\d+(-[a-z0-9.]+)?$/);
     if (build !== undefined) expect(existsSync(join(ROOT, build.context, build.dockerfile))).toBe(true);
   });
 
@@ -64,7 +64,10 @@ describe('docker-compose.yml', () => {
   });
 
   it.each(services)('%s: its volumes and those it waits for exist, and can be waited for', (name, service) => {
-    for (const volume of service.volumes ?? []) expect(Object.keys(file.volumes)).toContain(volume.split(':')[0]);
+    for (const [source = '', , mode] of (service.volumes ?? []).map((volume) => volume.split(':'))) {
+      if (source.startsWith('./')) expect([existsSync(join(ROOT, source)), mode], source).toEqual([true, 'ro']);
+      else expect(Object.keys(file.volumes)).toContain(source);
+    }
     for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
       const awaited = file.services[other];
       expect(awaited, `${name} waits for ${other}`).toBeDefined();
@@ -85,6 +88,24 @@ describe('docker-compose.yml', () => {
         .map(([name]) => name.replace(/^broker-\d$/, 'broker').replace('tokenctl', 'ops'));
       expect(new Set(readers), volume).toEqual(new Set(['setup', volume.replace(/-files$/, '')]));
     }
+  });
+
+  it('has Prometheus scrape every broker, and Grafana read that Prometheus and the committed dashboards', () => {
+    const { scrape_configs: scraped } = parse(read('deploy/prometheus/prometheus.yml')) as {
+      scrape_configs: { static_configs: { targets: string[] }[] }[];
+    };
+    const targets = scraped.flatMap((job) => job.static_configs.flatMap((each) => each.targets));
+    const brokers = Object.keys(file.services).filter((name) => name.startsWith('broker-'));
+    expect(targets).toEqual(brokers.map((name) => `${name}:9464`));
+    const { datasources } = parse(read('deploy/grafana/provisioning/datasources/prometheus.yml')) as {
+      datasources: { url: string }[];
+    };
+    expect(datasources.map(({ url }) => url)).toEqual(['http://prometheus:9090']);
+    const { providers } = parse(read('deploy/grafana/provisioning/dashboards/token-broker.yml')) as {
+      providers: { options: { path: string } }[];
+    };
+    const mounted = providers.map(({ options }) => `./deploy/grafana/dashboards:${options.path}:ro`);
+    expect(file.services['grafana']?.volumes).toEqual(expect.arrayContaining(mounted));
   });
 
   it('holds no secret', () => {
