@@ -1,8 +1,6 @@
-import { createSystemClock, delay } from '@token-broker/foundation';
-import { SeededRandom, VirtualClock } from '@token-broker/testing';
+import { createSystemClock } from '@token-broker/foundation';
+import { SeededRandom } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import { FakeRedis } from '../../app/fakes/fake-redis.js';
-import { FakeStore } from '../../app/fakes/fake-store.js';
 import { Names } from '../../app/fakes/names.js';
 import type {
   AsOf,
@@ -15,7 +13,7 @@ import type {
   StoredChannel,
 } from '../../app/ports/store.js';
 import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisStore } from './redis-store.js';
+import { fakeWorldOf, worldOf, type World } from './fakes/worlds.js';
 
 const PARTITIONS = 2;
 const EVERY_PARTITION = [0, 1];
@@ -50,44 +48,8 @@ const FUTURE = 3_600_000_000;
 
 const clock = createSystemClock();
 const redis = redisOfFile();
-
-interface World {
-  store(broker: string): Store;
-  /** Everything is lost: `FLUSHALL`. */
-  lose(): Promise<unknown>;
-  /** Another server answers from now on, with the same data. */
-  promote(): Promise<unknown>;
-  /** Time passes. */
-  pass(ms: number): Promise<unknown>;
-}
-
-function realWorld(): World {
-  const options = { client: redis.client, namespace: 'test', partitions: PARTITIONS, clock, durableReplicas: 0 };
-  return {
-    store: (broker) => new RedisStore({ ...options, broker, commandTimeoutMs: 1_000, onError: () => undefined }),
-    lose: () => redis.client.flushall(),
-    // A replica that becomes a master goes on under another id. It never finds the master that it is told to follow.
-    promote: async () => [await redis.client.replicaof('127.0.0.1', 1), await redis.client.replicaof('NO', 'ONE')],
-    pass: (ms) => delay(clock, ms),
-  };
-}
-
-function fakeWorld(): World {
-  const virtual = new VirtualClock();
-  const redis = new FakeRedis(virtual, PARTITIONS);
-  return {
-    store: (broker) => new FakeStore(redis, broker),
-    lose: () => {
-      redis.flush();
-      return virtual.advance(1);
-    },
-    promote: () => {
-      redis.promote();
-      return virtual.advance(1);
-    },
-    pass: (ms) => virtual.advance(ms),
-  };
-}
+const realWorld = (): World => worldOf(redis, PARTITIONS, clock);
+const fakeWorld = (): World => fakeWorldOf(PARTITIONS);
 
 /** A story whose times cannot be compared: the machine was too slow. */
 class TooSlow extends Error {}
