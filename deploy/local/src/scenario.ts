@@ -244,7 +244,8 @@ async function totalsOf(stack: Stack, ledger: Ledger): Promise<Totals> {
     refetched: ledger.refetched,
     brokerMemory: answered('memory'),
     brokerRedis: answered('redis'),
-    brokerFlight: answered('flight'),
+    // Who began the one flight, and who joined it.
+    brokerFlight: answered('flight') + answered('idp'),
     idpCalls: await idpCalls(stack),
   };
 }
