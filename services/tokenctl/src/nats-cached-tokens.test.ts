@@ -115,9 +115,7 @@ describe('the cache of the program', { timeout: 120_000 }, () => {
     expect((await lstat(file)).mode & 0o777).toBe(0o600);
     const directories = [join(file, '..'), join(file, '..', '..'), join(file, '..', '..', '..')];
     for (const directory of directories) expect((await lstat(directory)).mode & 0o777).toBe(0o700);
-    expect(directories[2]).toMatch(
-      process.platform === 'darwin' ? /Library\/Caches\/tokenctl$/ : /\.cache\/tokenctl$/,
-    );
+    expect(directories[2]).toMatch(process.platform === 'darwin' ? /Library\/Caches\/tokenctl$/ : /\.cache\/tokenctl$/);
   });
 
   it('makes one request of programs that start at once', async () => {

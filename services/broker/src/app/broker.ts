@@ -216,7 +216,7 @@ export class Broker {
       ...reporting,
       ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken },
       redisProblems: ports.redisProblems,
-        renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
+      renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
       reload: () => this.reload(),
     });
     this.#sync = sync;

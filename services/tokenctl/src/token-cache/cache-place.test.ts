@@ -60,11 +60,11 @@ describe('the key of a token on disk (D1, D4)', () => {
 
 describe('the directory of the cache', () => {
   it.each([
-    [{ HOME: '/home/a' }, 'linux', '/home/a/.cache/tokenctl'],
-    [{ HOME: '/Users/a' }, 'darwin', '/Users/a/Library/Caches/tokenctl'],
-    [{ HOME: '/home/a', XDG_CACHE_HOME: '/var/c' }, 'linux', '/var/c/tokenctl'],
-    [{ HOME: '/home/a', XDG_CACHE_HOME: 'relative' }, 'linux', '/home/a/.cache/tokenctl'],
-    [{ HOME: '/home/a', XDG_CACHE_HOME: '/c', TOKENCTL_CACHE_DIR: '/mine' }, 'linux', '/mine'],
+    [{ HOME: '/h/a' }, 'linux', '/h/a/.cache/tokenctl'],
+    [{ HOME: '/h/a' }, 'darwin', '/h/a/Library/Caches/tokenctl'],
+    [{ HOME: '/h/a', XDG_CACHE_HOME: '/var/c' }, 'linux', '/var/c/tokenctl'],
+    [{ HOME: '/h/a', XDG_CACHE_HOME: 'relative' }, 'linux', '/h/a/.cache/tokenctl'],
+    [{ HOME: '/h/a', XDG_CACHE_HOME: '/c', TOKENCTL_CACHE_DIR: '/mine' }, 'linux', '/mine'],
     [{ HOME: '' }, 'linux', undefined],
     [{}, 'darwin', undefined],
   ] as const)('of %j on %s is %s', (env, platform, directory) => {

@@ -30,7 +30,7 @@ export function scan({ partition, nowMs }: Script, withSealed: boolean): Scanned
               recipe: record.recipe,
               generation: record.generation,
               expiresAtMs: record.expiresAtMs,
-              sealed: withSealed ? (record.sealed ?? EMPTY) : EMPTY,
+              sealed: withSealed ? record.sealed : EMPTY,
             },
           }
         : {}),

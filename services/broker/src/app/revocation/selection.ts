@@ -78,13 +78,14 @@ function judge(
   { slot, record }: ScannedSlot,
   partition: number,
   epoch: number,
-  { source, judge: verdictOf }: Wanted,
+  wanted: Wanted,
 ): Verdict {
-  if (record === undefined || (source ?? record.source) !== record.source) return 'other';
+  if (record === undefined) return 'other';
+  if (wanted.source !== undefined && wanted.source !== record.source) return 'other';
   // A token of a source that is gone was cut off, or will be: nobody hands it out.
   if (sources.source(record.source) === undefined) return 'other';
   const opened = codec.openScanned({ slot, partition, ...record }, epoch);
-  return verdictOf(opened.ok ? opened.value : undefined, record);
+  return wanted.judge(opened.ok ? opened.value : undefined, record);
 }
 
 function mayBring({ sources }: SelectionPorts, { flight }: ScannedSlot, wanted: Wanted): boolean {
