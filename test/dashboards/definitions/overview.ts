@@ -70,7 +70,7 @@ export const overview: Dashboard = {
           'percentunit',
           'Answers without a call',
           'Of those with a token, by source.',
-          [query('{{source}}', 'job_source:token_broker_idp_calls_saved:ratio_rate5m{job="$job"}')],
+          [query('{{source}}', 'job_source:token_broker_idp_calls_saved:ratio5m{job="$job"}')],
           { max: 1 },
         ),
         faultPanel(

@@ -51,13 +51,22 @@ export const revocation: Dashboard = {
         panel('number', 's', 'Propagation, last hour', '99 % of the receipts came within this time.', [
           query('{{by}}', 'job_by:token_broker_revocation_propagation_seconds:p99_increase1h{job="$job"}'),
         ]),
-        panel('bars', 'short', 'Receipts', 'Expected and confirmed, in the time that is looked at.', [
-          query('{{by}} expected', sumBy('by', `increase(${broker('revocation_receipts_expected_total')}[$__range])`)),
-          query(
-            '{{by}} confirmed',
-            sumBy('by', `increase(${broker('revocation_receipts_confirmed_total')}[$__range])`),
-          ),
-        ]),
+        panel(
+          'bars',
+          'short',
+          'Receipts',
+          'Those of near caches are expected with --wait only, and come without it too.',
+          [
+            query(
+              '{{by}} expected',
+              sumBy('by', `increase(${broker('revocation_receipts_expected_total')}[$__range])`),
+            ),
+            query(
+              '{{by}} confirmed',
+              sumBy('by', `increase(${broker('revocation_receipts_confirmed_total')}[$__range])`),
+            ),
+          ],
+        ),
         faultPanel(
           'bars',
           'short',

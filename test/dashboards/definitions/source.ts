@@ -98,7 +98,7 @@ export const source: Dashboard = {
           'percentunit',
           'Answers without a call',
           'Of those with a token.',
-          [query('saved', 'job_source:token_broker_idp_calls_saved:ratio_rate5m{job="$job", source="$source"}')],
+          [query('saved', 'job_source:token_broker_idp_calls_saved:ratio5m{job="$job", source="$source"}')],
           { max: 1 },
         ),
         panel(

@@ -112,7 +112,7 @@ export const CAUSES: readonly Cause[] = [
       'job_layer:token_broker_requests:rate5m',
       'job:token_broker_request_duration_seconds:p99_rate5m',
       'job_source:token_broker_idp_calls:rate5m',
-      'job_source:token_broker_idp_calls_saved:ratio_rate5m',
+      'job_source:token_broker_idp_calls_saved:ratio5m',
       'job_source_outcome:token_broker_idp_calls:increase5m',
       'job_source_window:token_broker_quota_used:ratio',
     ],
