@@ -29,7 +29,7 @@ describe('bash', () => {
   }
 
   it('completes commands, and those within commands', () => {
-    expect(offered('re')).toEqual(['revoke', 'refresh', 'refresh-token', 'reload']);
+    expect(offered('re')).toEqual(['revoke', 'resume', 'refresh', 'refresh-token', 'reload']);
     expect(offered('context', '')).toEqual(expect.arrayContaining(['add', 'use', 'list', 'show', 'remove']));
     expect(offered('refresh-token', 's')).toEqual(['set']);
   });
@@ -37,7 +37,7 @@ describe('bash', () => {
   it('completes options of the command and of the program, and not those of others', () => {
     expect(offered('revoke', '--a')).toEqual(['--all', '--at-provider']);
     expect(offered('status', '--a')).toEqual([]);
-    expect(offered('revoke', '--us')).toEqual(['--user']);
+    expect(offered('revoke', '--us')).toEqual(['--used-by', '--user']);
     expect(offered('--js')).toEqual(['--json']);
   });
 
