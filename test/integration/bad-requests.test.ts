@@ -58,7 +58,11 @@ const BAD_FORM: readonly BadRequest[] = [
   { what: 'constructor', body: '{"constructor":{"prototype":{}}}', says: /forbidden name/ },
   { what: 'an unsupported version', body: json({ v: 2 }), says: /v: unsupported version.*version 1/ },
   { what: 'an unknown field', body: json({ scopes: 'payments:read' }), says: /unknown field "scopes"/ },
-  { what: 'an unknown verb', subject: subjects.admin('ops', 'explode'), says: /unknown verb.*revoke, pause, resume, list/ },
+  {
+    what: 'an unknown verb',
+    subject: subjects.admin('ops', 'explode'),
+    says: /unknown verb.*revoke, pause, resume, list/,
+  },
   {
     what: 'a source that is no name',
     subject: subjects.get('orders', 'pay$ments'),
