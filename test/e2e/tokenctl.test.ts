@@ -61,15 +61,14 @@ it('lists, tells the status, and revokes with the word of every near cache', asy
   expect(handle.current).toBeUndefined();
   expect(
     stack.logLines.some(
-      (line) =>
-        line.includes('"audit":true') && line.includes('revocation: ordered') && line.includes('"reason":"test"'),
+      (line) => line.includes('"audit":1') && line.includes('"revocation.ordered"') && line.includes('"reason":"test"'),
     ),
   ).toBe(true);
 });
 
 it('needs a word for everything, and is refused without the right to it', async () => {
   expect((await tokenctl('ops', 'revoke', '--all')).code).toBe(2);
-  expect((await tokenctl('orders', 'revoke', '--all', '--yes')).code).toBe(4);
+  expect((await tokenctl('orders', 'revoke', '--all', '--yes', '--reason', 'test')).code).toBe(4);
   expect((await tokenctl('orders', 'get', 'orders-api')).code).toBe(4);
   expect((await tokenctl('ops', 'get', 'nothing-like-it')).code).toBe(2);
 });
@@ -85,7 +84,7 @@ it('checks the configuration that runs, and prints permissions without any secre
 
 it('F11: fails with a non-zero exit when Redis is away', async () => {
   await stack.redis.kill('SIGKILL');
-  const run = await tokenctl('ops', 'revoke', '--all', '--yes', '--json');
+  const run = await tokenctl('ops', 'revoke', '--all', '--yes', '--reason', 'test', '--json');
   expect(run.code).toBe(3);
   expect(json(run)).toMatchObject({ error: { code: 'STORE_UNAVAILABLE' } });
 });

@@ -110,7 +110,24 @@ const BAD_FIELDS: readonly BadRequest[] = [
   })),
   { what: 'a report of nothing', subject: REJECTED, says: /not JSON/ },
   { what: 'a revocation of nothing', subject: REVOKE, body: '{}', says: /^selector: must be one of/ },
-  { what: 'a revocation of "*"', subject: REVOKE, body: json({ selector: '*' }), says: /^selector: must be one of/ },
+  {
+    what: 'a revocation without a reason',
+    subject: REVOKE,
+    body: json({ selector: { all: true } }),
+    says: /^reason: is required/,
+  },
+  {
+    what: 'a revocation with an empty reason',
+    subject: REVOKE,
+    body: json({ selector: { all: true }, reason: ' ' }),
+    says: /^reason: is empty/,
+  },
+  {
+    what: 'a revocation of "*"',
+    subject: REVOKE,
+    body: json({ selector: '*', reason: 'a test' }),
+    says: /^selector: must be one of/,
+  },
   { what: 'a status with a wish', subject: subjects.admin('ops', 'status'), body: '{"a":1}', says: /unknown field/ },
   { what: 'a sync without an instance', subject: SYNC, body: '{}', says: /^instance: / },
 ];
@@ -125,7 +142,7 @@ const REFUSED: readonly BadRequest[] = [
   {
     what: 'a revocation of an unknown source',
     subject: REVOKE,
-    body: json({ selector: { source: 'nowhere' } }),
+    body: json({ selector: { source: 'nowhere' }, reason: 'a test' }),
     code: 'UNKNOWN_SOURCE',
     says: /no source "nowhere"/,
   },
@@ -155,7 +172,7 @@ const REFUSED: readonly BadRequest[] = [
   ...['revoke', 'list', 'status', 'reload', 'explode'].map((verb) => ({
     what: `${verb} by a non-operator`,
     subject: subjects.admin('orders', verb),
-    body: json({ selector: { all: true } }),
+    body: json({ selector: { all: true }, reason: 'a test' }),
     code: 'FORBIDDEN' as const,
     says: /not an operator/,
   })),
@@ -189,14 +206,18 @@ describe('a request that must not be answered', () => {
     const audited = stack.logLines.map((line) => JSON.parse(line) as object).filter((line) => 'audit' in line);
     // The first at once; the rest is gathered, so that a flood cannot fill the disk.
     expect(audited).toContainEqual(
-      expect.objectContaining({ caller: 'orders', subject: GET, reply: '_INBOX.billing.x' }),
+      expect.objectContaining({
+        event: 'reply-subject.forged',
+        by: 'orders',
+        facts: { requests: 1, subject: GET, lastReply: '_INBOX.billing.x' },
+      }),
     );
     expect(stack.idpCalls()).toBe(0);
   });
 
   it('is dropped and counted when it has no reply subject', async () => {
     connection.publish(GET);
-    connection.publish(subjects.admin('orders', 'revoke'), json({ selector: { all: true } }));
+    connection.publish(subjects.admin('orders', 'revoke'), json({ selector: { all: true }, reason: 'a test' }));
     await eventually(async () => (await dropped('no-reply-subject')) === 2, { what: 'the drops' });
     expect(stack.idpCalls()).toBe(0);
   });

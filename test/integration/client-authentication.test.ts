@@ -115,7 +115,7 @@ describe('how a client proves who it is, over TLS with a CA of its own', () => {
   it('private_key_jwt: an assertion for this provider, with the key’s id, and a new one each time', async () => {
     const client = await stack.client('orders');
     await client.source('signing').get();
-    await (await stack.operator()).revoke({ selector: { source: 'signing' } });
+    await (await stack.operator()).revoke({ selector: { source: 'signing' }, reason: 'a test' });
     await client.source('signing').get();
     const assertions = stack.idp.requests().map(({ form }) => String(form.get('client_assertion')));
     expect(assertions.map(headerOf)).toEqual(Array(2).fill(expect.objectContaining({ alg: 'ES256', kid: 'key-1' })));

@@ -70,7 +70,7 @@ it('shows each cause in the metrics of the service, as the client itself counts 
   await eventually(async () => (await read('news_age_seconds_count')) > 1, { what: 'heartbeats' });
   expect(await read('syncs_total')).toBeGreaterThan(0);
 
-  await (await stack.operator()).revoke({ selector: { source: 'payments-api' }, wait: true });
+  await (await stack.operator()).revoke({ selector: { source: 'payments-api' }, wait: true, reason: 'a test' });
   expect(await read('invalidations_total')).toBe(client.stats().invalidations);
   expect(await read('invalidations_total')).toBeGreaterThan(0);
 

@@ -49,7 +49,7 @@ function clientOf(made: Connection, caller: string): TokenBroker {
 /** So that the next `get` is one that the provider has to be asked for. */
 async function revoke(slot: string): Promise<RevokeReply> {
   const operator = await stack.operator();
-  const reply = await operator.revoke({ selector: { slot }, wait: true, timeoutMs: 3_000 });
+  const reply = await operator.revoke({ selector: { slot }, wait: true, timeoutMs: 3_000, reason: 'a test' });
   operator.close();
   return reply;
 }

@@ -114,7 +114,12 @@ describe('a revocation', () => {
     await client.ready();
     const before = await all();
     const operator = await stack.operator();
-    const reply = await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 5_000 });
+    const reply = await operator.revoke({
+      selector: { source: 'payments-api' },
+      wait: true,
+      timeoutMs: 5_000,
+      reason: 'a test',
+    });
     expect(reply.receipts).toMatchObject({ expected: 1, stragglers: [] });
     for (const by of ['broker', 'near-cache']) {
       for (const family of [
@@ -133,7 +138,7 @@ describe('a revocation', () => {
     await synchronise({ instance: 'ghost' });
     const before = await all();
     const operator = await stack.operator();
-    await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 300 });
+    await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 300, reason: 'a test' });
     expect(await growth(before, 'revocation_receipts_expected_total', { by: 'near-cache' })).toBe(1);
     expect(await growth(before, 'revocation_receipts_confirmed_total', { by: 'near-cache' })).toBe(0);
     expect(await growth(before, 'revocation_stragglers_total', { by: 'near-cache' })).toBe(1);
@@ -143,7 +148,7 @@ describe('a revocation', () => {
   it('that a near cache has missed is told to it again, and counted as replayed', async () => {
     const { epochs, vseqs } = await synchronise({ instance: 'forgetful' });
     const before = await all();
-    await (await stack.operator()).revoke({ selector: { source: 'payments-api' } });
+    await (await stack.operator()).revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
     const { changes } = await synchronise({ instance: 'forgetful', known: { epochs, vseqs } });
     expect(changes).toHaveLength(PARTITIONS);
     expect(await growth(before, 'events_replayed_total', { to: 'near-cache' })).toBe(PARTITIONS);

@@ -130,11 +130,11 @@ async function drive(): Promise<void> {
   // A line of refresh tokens: spent, spent again after a revocation, replayed by a thief, refused, seeded again, refused as spent.
   const first = await seed('mailbox');
   await client.source('mailbox').get();
-  note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true }));
+  note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true, reason: 'a test' }));
   await client.source('mailbox').get();
   note('a status', await operator.status());
   await spendDirectly(stack.idp, first);
-  note('revoke', await operator.revoke({ selector: { source: 'mailbox' } }));
+  note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, reason: 'a test' }));
   await noteRefusal('a replayed family', client.source('mailbox').get());
   note('a status', await operator.status());
   await noteRefusal('a spent seed', operator.setRefreshToken({ source: 'mailbox', refreshToken: first }));

@@ -102,7 +102,7 @@ describe('each grant, from the client library to the identity provider', () => {
     expect(Number(assertion['exp']) - Number(assertion['iat'])).toBe(60);
     expect(claimsOf(token.accessToken)).toMatchObject({ sub: 'robot', client_id: 'asserter', scope: 'a' });
 
-    await (await stack.operator()).revoke({ selector: { source: 'asserted' } });
+    await (await stack.operator()).revoke({ selector: { source: 'asserted' }, reason: 'a test' });
     await client.source('asserted').get();
     const ids = stack.idp.requests().map(({ form }) => claimsOf(String(form.get('assertion')))['jti']);
     expect(new Set(ids).size).toBe(2);

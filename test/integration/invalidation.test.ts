@@ -30,7 +30,12 @@ it.each([
     const handles = clients.map((client) => client.source('payments-api'));
     const old = await Promise.all(handles.map((handle) => handle.get()));
     const operator = await stack.operator();
-    const reply = await operator.revoke({ selector: selectorOf(handles[0]?.slot ?? ''), wait: true, timeoutMs: 5_000 });
+    const reply = await operator.revoke({
+      selector: selectorOf(handles[0]?.slot ?? ''),
+      wait: true,
+      timeoutMs: 5_000,
+      reason: 'a test',
+    });
     expect(reply).toMatchObject({ complete: true, broadcast: true, slots: 1, brokers: { expected: 3, acked: 3 } });
     // Receipts are confirmed truth: nobody still holds it when they are in.
     expect(reply.receipts?.stragglers).toEqual([]);
@@ -58,7 +63,10 @@ it('I2: a dry run says what would go and changes nothing', async () => {
 
 it('I2: revoking what is not there is no error', async () => {
   const operator = await stack.operator();
-  expect(await operator.revoke({ selector: { source: 'orders-api' } })).toMatchObject({ slots: 0, complete: true });
+  expect(await operator.revoke({ selector: { source: 'orders-api' }, reason: 'a test' })).toMatchObject({
+    slots: 0,
+    complete: true,
+  });
 });
 
 it('I4: a reported 401 drops the token everywhere and costs one call', async () => {
@@ -106,12 +114,12 @@ it('I5: 10,000 reports of one generation cost at most one call, and reports of a
 
 it('I6 F8 F9: a token that was being fetched when it was revoked is neither served nor stored', async () => {
   const operator = await stack.operator();
-  await operator.revoke({ selector: { source: 'payments-api' } });
+  await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
   stack.idp.setDelay(600);
   const { tokensIssued: issuedBefore, tokenRequests: requestsBefore } = stack.idp.counts();
   const flying = ask(orders, 'orders', 'payments-api');
   await eventually(() => stack.idp.counts().tokenRequests > requestsBefore, { what: 'the call to be under way' });
-  const revoked = await operator.revoke({ selector: { source: 'payments-api' } });
+  const revoked = await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
   expect(revoked.complete).toBe(true);
   stack.idp.setDelay(0);
   const [afterAck, waited] = await Promise.all([ask(orders, 'orders', 'payments-api'), flying]);
@@ -135,7 +143,7 @@ it('G7: revoke fails loudly when Redis is away, and promises nothing', async () 
   try {
     const operator = await alone.operator();
     await alone.redis.kill('SIGKILL');
-    await expect(operator.revoke({ selector: { source: 'payments-api' } })).rejects.toMatchObject({
+    await expect(operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
     });
   } finally {

@@ -83,7 +83,7 @@ describe('refresh-ahead', () => {
 it('a source that is kept warm is fetched again after a revocation, though nobody asks', async () => {
   const before = callsFor('warm');
   const operator = await stack.operator();
-  expect((await operator.revoke({ selector: { source: 'warm' } })).complete).toBe(true);
+  expect((await operator.revoke({ selector: { source: 'warm' }, reason: 'a test' })).complete).toBe(true);
   await eventually(async () => (await operator.list({ source: 'warm' })).slots.length === 1, {
     what: 'the source to be warm again',
     withinMs: 5_000,

@@ -108,7 +108,7 @@ const invalidated = (partitions: number): Record<string, number> => ({
 const PARTITIONS = 16;
 
 async function revoke(source: string): Promise<void> {
-  await (await stack.operator()).revoke({ selector: { source } });
+  await (await stack.operator()).revoke({ selector: { source }, reason: 'a test' });
 }
 
 async function report(source: string): Promise<void> {

@@ -57,7 +57,7 @@ describe('revoke, at the identity provider too', () => {
     const tokens = await Promise.all(scopes.map((scope) => client.source('discovered', { scope }).get()));
     const other = await client.source('explicit').get();
     const operator = await stack.operator();
-    const reply = await operator.revoke({ selector: { source: 'discovered' }, atProvider: true });
+    const reply = await operator.revoke({ selector: { source: 'discovered' }, atProvider: true, reason: 'a test' });
     expect(reply).toMatchObject({
       complete: true,
       slots: 2,
@@ -71,7 +71,7 @@ describe('revoke, at the identity provider too', () => {
   it('leaves them good there unless it is asked to', async () => {
     const connection = await stack.connectAs('orders');
     const { accessToken } = await ask(connection, 'orders', 'discovered');
-    const reply = await (await stack.operator()).revoke({ selector: { source: 'discovered' } });
+    const reply = await (await stack.operator()).revoke({ selector: { source: 'discovered' }, reason: 'a test' });
     expect(reply).not.toHaveProperty('provider');
     expect(await isActive(accessToken)).toBe(true);
     expect(revoked()).toEqual([]);
@@ -81,12 +81,12 @@ describe('revoke, at the identity provider too', () => {
     const connection = await stack.connectAs('orders');
     const operator = await stack.operator();
     const explicit = await ask(connection, 'orders', 'explicit');
-    const done = await operator.revoke({ selector: { source: 'explicit' }, atProvider: true });
+    const done = await operator.revoke({ selector: { source: 'explicit' }, atProvider: true, reason: 'a test' });
     expect(done.provider).toEqual({ asked: 1, revoked: 1, unsupported: 0, failed: 0 });
     expect(await isActive(explicit.accessToken)).toBe(false);
 
     const without = await ask(connection, 'orders', 'without');
-    const reply = await operator.revoke({ selector: { source: 'without' }, atProvider: true });
+    const reply = await operator.revoke({ selector: { source: 'without' }, atProvider: true, reason: 'a test' });
     expect(reply.provider).toEqual({ asked: 1, revoked: 0, unsupported: 1, failed: 0 });
     expect(await isActive(without.accessToken)).toBe(true);
     // Dead here all the same.
@@ -102,7 +102,7 @@ describe('revoke, at the identity provider too', () => {
     await operator.setRefreshToken({ source: 'mailbox', refreshToken });
     const connection = await stack.connectAs('orders');
     const first = await ask(connection, 'orders', 'mailbox');
-    const { provider } = await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true });
+    const { provider } = await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true, reason: 'a test' });
     expect(provider).toMatchObject({ revoked: 1 });
     expect(await isActive(first.accessToken)).toBe(false);
     expect((await ask(connection, 'orders', 'mailbox')).accessToken).not.toBe(first.accessToken);
@@ -116,7 +116,7 @@ describe('revoke, at the identity provider too', () => {
     const connection = await stack.connectAs('orders');
     const asked = ask(connection, 'orders', 'discovered');
     await eventually(() => stack.idpCalls() === 1, { what: 'the call to be under way' });
-    await (await stack.operator()).revoke({ selector: { source: 'discovered' } });
+    await (await stack.operator()).revoke({ selector: { source: 'discovered' }, reason: 'a test' });
     const before = issued.length;
     stack.idp.setHanging(false);
     const answer = await asked;
@@ -142,7 +142,9 @@ describe('a revocation endpoint in trouble', () => {
     const token = await handle.get();
     stack.idp.revocation.failNext(1, { status: 503, headers: { 'retry-after': String(RETRY_AFTER_SECONDS) } });
     const startedAtMs = clock.elapsedMs();
-    const reply = await (await stack.operator()).revoke({ selector: { source: 'troubled' }, atProvider: true });
+    const reply = await (
+      await stack.operator()
+    ).revoke({ selector: { source: 'troubled' }, atProvider: true, reason: 'a test' });
     const tookMs = clock.elapsedMs() - startedAtMs;
     expect(reply.provider).toEqual({ asked: 1, revoked: 1, unsupported: 0, failed: 0 });
     expect(revoked()).toEqual([token.accessToken, token.accessToken]);
@@ -157,7 +159,7 @@ describe('a revocation endpoint in trouble', () => {
     const token = await handle.get();
     // Longer than anybody waits for a report.
     stack.idp.revocation.failNext(10, { status: 503, headers: { 'retry-after': '3600' } });
-    const args = ['revoke', '--source', 'troubled', '--at-provider', '--wait', '--yes', '--json'];
+    const args = ['revoke', '--source', 'troubled', '--at-provider', '--wait', '--reason', 'test', '--yes', '--json'];
     const run = await tokenctl(stack, args);
     expect(run.code).toBe(1);
     expect(JSON.parse(run.out)).toMatchObject({

@@ -187,7 +187,7 @@ describe('what a caller asks for', () => {
     const [first] = handles;
     const reply = await (
       await stack.operator()
-    ).revoke({ selector: { slot: first?.slot ?? '' }, wait: true, timeoutMs: 5_000 });
+    ).revoke({ selector: { slot: first?.slot ?? '' }, wait: true, timeoutMs: 5_000, reason: 'a test' });
     expect(reply).toMatchObject({ slots: 1, complete: true, receipts: { stragglers: [] } });
     expect(handles.map(({ current }) => current)).toEqual(spellings.map(() => undefined));
     const again = await callsOf(() => Promise.all(handles.map((handle) => handle.get())));

@@ -38,7 +38,7 @@ it('F15: a Redis that restarts, with nothing kept, is found again, and everythin
   // Replicas are back one after the other: a revocation waits for those that hold a lease again.
   await eventually(
     async () => {
-      const { complete, brokers } = await operator.revoke({ selector: { source: 'payments-api' } });
+      const { complete, brokers } = await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
       return complete && brokers.expected === 3 && brokers.acked === 3;
     },
     { what: 'a revocation that all three brokers confirm', withinMs: 10_000 },
@@ -51,7 +51,7 @@ it('F26: a NATS that restarts is found again by brokers and near caches, and rev
   const before = await handle.get();
   await stack.nats.restart();
   const operator = await stack.operator();
-  await eventually(() => operator.revoke({ selector: { source: 'payments-api' } }), {
+  await eventually(() => operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' }), {
     what: 'a revocation',
     withinMs: 15_000,
     everyMs: 100,

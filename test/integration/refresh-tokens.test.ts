@@ -97,7 +97,7 @@ describe('K11: a refresh token', () => {
     expect(stack.idp.refreshTokens()).toEqual({ used: 3, forgiven: 0, replayed: 0, familiesRevoked: 0 });
 
     await restartAll();
-    await (await stack.operator()).revoke({ selector: { source: 'rotating' } });
+    await (await stack.operator()).revoke({ selector: { source: 'rotating' }, reason: 'a test' });
     const fresh = await askAll();
     expect(new Set([...answers, ...fresh].map(({ accessToken }) => accessToken)).size).toBe(2 * SCOPES.length);
     expect(stack.idp.refreshTokens()).toEqual({ used: 6, forgiven: 0, replayed: 0, familiesRevoked: 0 });
@@ -230,7 +230,7 @@ describe('operators', () => {
     };
     await seed('rotating');
     const before = await used();
-    await (await stack.operator()).revoke({ selector: { source: 'rotating' } });
+    await (await stack.operator()).revoke({ selector: { source: 'rotating' }, reason: 'a test' });
     await (await stack.client('orders')).source('rotating').get();
     expect(await used()).toBe(before + 1);
     const page = await tokenctl(stack, ['status']);

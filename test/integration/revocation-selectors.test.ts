@@ -10,6 +10,9 @@ import { tokenctl } from './tokenctl.js';
 
 const ORDERS: IdentityClient = { clientId: 'orders', clientSecret: 'orders-secret' };
 
+/** What spares a revocation its questions. */
+const SURE = ['--yes', '--reason', 'a test'];
+
 let stack: Stack;
 let operator: Operator;
 let orders: NatsConnection;
@@ -37,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 afterEach(async () => {
-  await operator.revoke({ selector: { all: true } });
+  await operator.revoke({ selector: { all: true }, reason: 'a test' });
 });
 
 async function left(): Promise<string[]> {
@@ -47,10 +50,10 @@ async function left(): Promise<string[]> {
 it('ends one leaked token, which tokenctl reads from standard input and never sends', async () => {
   const [{ accessToken }, other] = [await ask(orders, 'orders', 'payments-api'), await stack.connectAs('billing')];
   await ask(other, 'billing', 'orders-api');
-  const missed = await tokenctl(stack, ['revoke', '--token-stdin', '--yes', '--source', 'orders-api'], accessToken);
+  const missed = await tokenctl(stack, ['revoke', '--token-stdin', ...SURE, '--source', 'orders-api'], accessToken);
   expect(missed).toMatchObject({ code: 0 });
   expect(missed.out).toMatch(/^Nothing matched/);
-  const run = await tokenctl(stack, ['revoke', '--token-stdin', '--yes', '--json'], `${accessToken}\n`);
+  const run = await tokenctl(stack, ['revoke', '--token-stdin', ...SURE, '--json'], `${accessToken}\n`);
   expect(run.code).toBe(0);
   expect(JSON.parse(run.out)).toMatchObject({
     complete: true,
@@ -66,10 +69,10 @@ it('ends one leaked token, which tokenctl reads from standard input and never se
 it('ends what a caller may have had', async () => {
   await ask(orders, 'orders', 'payments-api');
   await ask(await stack.connectAs('billing'), 'billing', 'orders-api');
-  const run = await tokenctl(stack, ['revoke', '--used-by', 'billing', '--yes', '--json']);
+  const run = await tokenctl(stack, ['revoke', '--used-by', 'billing', ...SURE, '--json']);
   expect(JSON.parse(run.out)).toMatchObject({ complete: true, slots: 1 });
   expect(await left()).toEqual(['payments-api']);
-  expect((await tokenctl(stack, ['revoke', '--used-by', 'stranger', '--yes'])).code).toBe(2);
+  expect((await tokenctl(stack, ['revoke', '--used-by', 'stranger', ...SURE])).code).toBe(2);
 });
 
 it('ends everything of a user, and nothing of another', async () => {
@@ -79,7 +82,7 @@ it('ends everything of a user, and nothing of another', async () => {
   for (const handle of handles) await handle.get();
   const dry = await tokenctl(stack, ['revoke', '--subject', 'jane', '--dry-run', '--json']);
   expect(JSON.parse(dry.out)).toMatchObject({ slots: 2, unjudged: 0 });
-  const run = await tokenctl(stack, ['revoke', '--subject', 'jane', '--yes', '--wait', '--json']);
+  const run = await tokenctl(stack, ['revoke', '--subject', 'jane', ...SURE, '--wait', '--json']);
   expect(run.code).toBe(0);
   expect(JSON.parse(run.out)).toMatchObject({ complete: true, slots: 2, receipts: { counts: { stragglers: 0 } } });
   expect(handles.map(({ current }) => current === undefined)).toEqual([true, true, false]);
@@ -92,18 +95,17 @@ it('ends what was issued before a moment', async () => {
   const issuedBeforeMs = Math.floor((slots[0]?.generation ?? 0) / 1_000) + 1;
   await eventually(async () => (await operator.status()).uptimeMs > 0, { what: 'a broker to answer' });
   await ask(await stack.connectAs('billing'), 'billing', 'orders-api');
-  expect(await operator.revoke({ selector: { issuedBeforeMs } })).toMatchObject({ complete: true, slots: 1 });
+  expect(await operator.revoke({ selector: { issuedBeforeMs }, reason: 'a test' })).toMatchObject({ complete: true, slots: 1 });
   expect(await left()).toEqual(['orders-api']);
-  await expect(operator.revoke({ selector: { issuedBeforeMs: issuedBeforeMs + 3_600_000 } })).rejects.toMatchObject({
-    code: 'BAD_REQUEST',
-  });
+  const later = { issuedBeforeMs: issuedBeforeMs + 3_600_000 };
+  await expect(operator.revoke({ selector: later, reason: 'a test' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
 });
 
 it('replaces tokens without a moment in which a near cache has none', async () => {
   const near = await stack.client('orders');
   const handle = near.source('payments-api');
   const old = await handle.get();
-  const run = await tokenctl(stack, ['revoke', '--source', 'payments-api', '--graceful', '--wait', '--yes', '--json']);
+  const run = await tokenctl(stack, ['revoke', '--source', 'payments-api', '--graceful', '--wait', ...SURE, '--json']);
   expect(run.code).toBe(0);
   expect(JSON.parse(run.out)).toMatchObject({ complete: true, slots: 1, graceful: { replaced: 1, failed: 0 } });
   expect(handle.current?.generation).toBeGreaterThan(old.generation);

@@ -103,7 +103,7 @@ async function drive(): Promise<void> {
   const second = await payments.get();
   note('rejected', await payments.reportRejected(second));
   await payments.get();
-  note('revoke', await operator.revoke({ selector: { source: 'payments-api' } }));
+  note('revoke', await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' }));
   const ops = await stack.client('ops');
   for (const source of ECHO_SOURCES)
     await noteRefusal(`a refusal of the provider, ${source}`, ops.source(source).get());

@@ -14,6 +14,7 @@ import {
   type IdentityClient,
   type IdentityProvider,
   type IdentityProviderOptions,
+  type NatsOptions,
   type NatsServer,
   type NatsUser,
   type RedisServer,
@@ -42,6 +43,8 @@ export interface StackOptions {
   readonly clients?: readonly IdentityClient[];
   /** What else is to be different about the identity provider. */
   readonly identity?: Omit<IdentityProviderOptions, 'clients' | 'tokenLifeSeconds' | 'tokenTransform'>;
+  /** Further lines of the NATS server's configuration. */
+  readonly nats?: NatsOptions['configText'];
   /** Changes the settings before they are written. */
   readonly configure?: (settings: Settings, idp: IdentityProvider) => Settings;
 }
@@ -110,7 +113,15 @@ export function sourceSettings(idp: IdentityProvider, change: Settings = {}): Se
 }
 
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { brokers: replicas = 3, tokenLifeSeconds = 600, tokenTransform, clients = [], identity, configure } = options;
+  const {
+    brokers: replicas = 3,
+    tokenLifeSeconds = 600,
+    tokenTransform,
+    clients = [],
+    identity,
+    configure,
+    nats: natsText,
+  } = options;
   const folder = await mkdtemp(join(tmpdir(), 'token-broker-test-'));
   const redis = await startRedis();
   const idp = await startIdentityProvider({
@@ -127,7 +138,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     tokenLifeSeconds,
     ...(tokenTransform === undefined ? {} : { tokenTransform }),
   });
-  const nats = await startNats();
+  const nats = await startNats(natsText === undefined ? {} : { configText: natsText });
   const configurationPath = join(folder, 'broker.yaml');
   let settings = baseSettings(idp, nats.url, redis.url);
   if (configure !== undefined) settings = configure(settings, idp);

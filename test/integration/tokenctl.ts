@@ -29,7 +29,7 @@ export async function tokenctlAs(
   return { ...exit, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
 }
 
-/** Starts it, for commands that go on by themselves. */
+/** Starts it, for commands that end only when they are stopped. */
 export function startTokenctl(
   user: string,
   { nats }: Pick<Stack, 'nats'>,

@@ -81,7 +81,7 @@ it('K6 G1: 3 replica processes, 300 cold callers, an identity provider of 200 ms
   const connection = await stack.connectAs('orders');
   const operator = await stack.operator();
   const coldBurst = async (): Promise<number> => {
-    expect((await operator.revoke({ selector: { source: 'payments-api' } })).complete).toBe(true);
+    expect((await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).complete).toBe(true);
     const before = stack.idp.counts().tokenRequests;
     const { slowestMs, tokens } = await burst(connection);
     expect(stack.idp.counts().tokenRequests - before).toBe(1);

@@ -17,7 +17,7 @@ export async function invite(stack: Stack, report: Report): Promise<void> {
   report.say(`  alias tokenctl='sh ${join(stack.directory, 'operator', 'tokenctl')}'`);
   report.say('  tokenctl status');
   report.say('  tokenctl slots');
-  report.say('  tokenctl revoke --source payments-api --wait');
+  report.say('  tokenctl revoke --source payments-api --wait --reason "a try"');
   report.say();
   report.say('Metrics of the brokers, and the OpenID provider’s own counter:');
   report.say();

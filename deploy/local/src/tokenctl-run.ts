@@ -9,7 +9,16 @@ import { tokenctlProgram } from './programs.js';
 const LIMIT_MS = 20_000;
 
 /** The command of the scenario, as a person would type it. */
-export const REVOKE_ARGUMENTS = ['revoke', '--source', PAYMENTS, '--wait', '--yes', '--json'] as const;
+export const REVOKE_ARGUMENTS = [
+  'revoke',
+  '--source',
+  PAYMENTS,
+  '--reason',
+  'it-has-leaked',
+  '--wait',
+  '--yes',
+  '--json',
+] as const;
 
 /** What `tokenctl` said, and when. */
 export interface TokenctlRevocation {
@@ -20,7 +29,7 @@ export interface TokenctlRevocation {
 }
 
 /**
- * Runs `tokenctl revoke --source payments-api --wait --yes --json` as a process.
+ * Runs the `tokenctl revoke` of {@link REVOKE_ARGUMENTS} as a process.
  *
  * @throws {LocalError} where it says nothing that can be read
  */

@@ -61,7 +61,7 @@ describe('an operator', () => {
     [{ graceful: true, wait: true, timeoutMs: 20_000 }, 55_000],
   ])('has the patience for all that a broker waits for: %o', async (order, patienceMs) => {
     let isOver = false;
-    const revoked = operator.revoke({ selector: { source: 'payments' }, ...order });
+    const revoked = operator.revoke({ selector: { source: 'payments' }, ...order, reason: 'a test' });
     const ended = revoked.catch(() => (isOver = true));
     await clock.advance(patienceMs - 10);
     expect(isOver).toBe(false);
@@ -106,11 +106,15 @@ describe('an operator', () => {
 
   it('does not take half a reply for a revocation', async () => {
     replies['revoke'] = { v: 1, id: 'r1' };
-    await expect(during(operator.revoke({ selector: { all: true } }))).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(during(operator.revoke({ selector: { all: true }, reason: 'a test' }))).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
   });
 
   it('waits for as long as the revocation waits for receipts, and then its own time', async () => {
-    const failed = operator.revoke({ selector: { all: true }, wait: true, timeoutMs: 60_000 }).catch((e: unknown) => e);
+    const failed = operator
+      .revoke({ selector: { all: true }, wait: true, timeoutMs: 60_000, reason: 'a test' })
+      .catch((e: unknown) => e);
     let ended = false;
     void failed.then(() => (ended = true));
     await clock.advance(74_999);

@@ -25,6 +25,7 @@ import {
   type RefreshReply,
   type RefreshRequest,
   type ReloadReply,
+  type ReloadRequest,
   type RevokeReply,
   type RevokeRequest,
   type SetRefreshTokenReply,
@@ -55,16 +56,20 @@ export interface OperatorOptions {
   readonly random?: Random;
 }
 
+/** What is revoked, how, and why: the reason is written to the audit trail. A dry run needs none. */
+export type RevocationOrder = Omit<RevokeRequest, 'v' | 'dryRun' | 'reason'> &
+  ({ readonly dryRun: true; readonly reason?: string } | { readonly dryRun?: false; readonly reason: string });
+
 /**
  * The operators' verbs. Each throws a {@link TokenBrokerError} with the broker's code, or `BROKER_UNAVAILABLE`,
  * `DEADLINE`, `FORBIDDEN`, `CLOSED`.
  */
 export interface Operator {
   /**
-   * Revokes. A reply says what is true: read `complete`, `durable` and `broadcast`. After a `DEADLINE` the revocation may
-   * have happened; revoking again is safe.
+   * Revokes. A reply says what is true: read `complete`, `durable`, `broadcast` and `audited`. After a `DEADLINE` the
+   * revocation may have happened; revoking again is safe.
    */
-  revoke(request: Omit<RevokeRequest, 'v'>): Promise<RevokeReply>;
+  revoke(request: RevocationOrder): Promise<RevokeReply>;
   /**
    * Keeps the brokers from fetching tokens of a source. What is held goes on; whoever needs another token is refused with
    * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way is ended.
@@ -82,7 +87,7 @@ export interface Operator {
    * come first.
    */
   refresh(request: Omit<RefreshRequest, 'v'>): Promise<RefreshReply>;
-  reload(): Promise<ReloadReply>;
+  reload(request?: Omit<ReloadRequest, 'v'>): Promise<ReloadReply>;
   /**
    * Puts a refresh token there, for a source whose grant spends one. It takes effect at once, on every replica. One that was
    * spent before is refused as `BAD_REQUEST`.
@@ -103,8 +108,30 @@ export function createOperator(options: OperatorOptions): Operator {
   const stopWatching = watchConnection(connection, (status) => {
     requester.onStatus(status);
   });
+  return createOperatorOver({
+    send: (verb, body, extraMs) => requester.request(subjects.admin(caller, verb), body, timeoutMs + extraMs),
+    close() {
+      stopWatching();
+      requester.close();
+    },
+  });
+}
+
+/** A way to the brokers. */
+export interface OperatorTransport {
+  /**
+   * Sends the body of a verb and resolves with the bytes of the reply, whether it is a success or a failure.
+   *
+   * @param extraMs what the broker may take beyond the time that a request usually has
+   */
+  send(verb: string, body: Uint8Array, extraMs: number): Promise<Uint8Array>;
+  close(): void;
+}
+
+/** The operators' verbs over another way than NATS, such as a broker's HTTP door. */
+export function createOperatorOver(transport: OperatorTransport): Operator {
   const ask = async <S extends z.ZodType>(verb: string, body: object, schema: S, extraMs = 0): Promise<z.output<S>> => {
-    const data = await requester.request(subjects.admin(caller, verb), encode({ v: 1, ...body }), timeoutMs + extraMs);
+    const data = await transport.send(verb, encode({ v: 1, ...body }), extraMs);
     const reply = decode(schema, data, LIMITS.replyBytes);
     if (reply.ok) return reply.value;
     const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
@@ -121,17 +148,16 @@ export function createOperator(options: OperatorOptions): Operator {
     status: () => ask('status', {}, statusReplySchema),
     describe: (request) => ask('describe', request, describeReplySchema),
     refresh: (request) => ask('refresh', request, refreshReplySchema, request.timeoutMs),
-    reload: () => ask('reload', {}, reloadReplySchema),
+    reload: (request = {}) => ask('reload', request, reloadReplySchema),
     setRefreshToken: (request) => ask('refresh-token', request, setRefreshTokenReplySchema),
     close() {
-      stopWatching();
-      requester.close();
+      transport.close();
     },
   };
 }
 
 /** What a broker may wait for successors, then for near caches, and after that for identity providers. */
-function waitOf({ wait, atProvider, graceful, timeoutMs = 0 }: Omit<RevokeRequest, 'v'>): number {
+function waitOf({ wait, atProvider, graceful, timeoutMs = 0 }: RevocationOrder): number {
   const providerMs = timeoutMs === 0 ? DEFAULT_AT_PROVIDER_MS : timeoutMs;
   const calls = (atProvider === true ? 1 : 0) + (graceful === true ? 1 : 0);
   return (wait === true ? timeoutMs : 0) + calls * providerMs;

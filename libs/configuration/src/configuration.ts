@@ -12,6 +12,7 @@ export interface Configuration {
   readonly encryption: EncryptionConfiguration;
   readonly http: HttpConfiguration;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
+  readonly audit: AuditConfiguration;
   readonly cluster: ClusterConfiguration;
   readonly memory: { readonly maxEntries: number; readonly maxBytes: number };
   readonly sources: ReadonlyMap<string, SourceConfiguration>;
@@ -86,6 +87,34 @@ export interface EncryptionKey {
 
 export interface HttpConfiguration {
   readonly listen: HostAndPort;
+  /** The operators' verbs over HTTP. Absent: there is no such door. */
+  readonly admin?: AdminDoorConfiguration;
+}
+
+/** Who may come in by HTTP. Each caller is an operator: `admin: true`. */
+export interface AdminDoorConfiguration {
+  readonly listen: HostAndPort;
+  /** Absent: the door listens on loopback. */
+  readonly tls?: {
+    readonly cert: string;
+    readonly key: Redacted;
+    /** Who signs the client certificates that are believed. */
+    readonly clientCa?: string;
+  };
+  /** `sha256` in lower-case hex; `token` where the configuration holds it. */
+  readonly tokens: readonly { readonly caller: string; readonly sha256: string; readonly token?: Redacted }[];
+  /** By an exact DNS name among the subject alternative names. */
+  readonly certificates: readonly { readonly caller: string; readonly name: string }[];
+}
+
+/** Where the audit trail is written. */
+export interface AuditConfiguration {
+  /** `stdout`: among the lines of the log. `none`: to the stream alone. */
+  readonly to: 'stdout' | 'file' | 'none';
+  /** With `file`: an absolute path. */
+  readonly file?: string;
+  /** A JetStream stream that exists, and takes records by this subject. */
+  readonly stream?: { readonly name: string; readonly subject: string };
 }
 
 /** Timing that brokers and near caches agree on. */

@@ -6,6 +6,7 @@ import { suggestionOrList } from './suggestion.js';
 /** What must hold between the sections of a file. Sees values that may have been refused already. */
 export function checkAcrossSections(file: Values, report: Report): void {
   checkCallers(file, report);
+  checkOperators(file, report);
   checkLifetimes(file, report);
   checkQuotas(file, report);
 }
@@ -32,6 +33,24 @@ function checkCallers(file: Values, report: Report): void {
       seen.add(name);
       if (name !== '*' && !sources.includes(name))
         report(path, 'there is no source of this name', suggestionOrList(name, sources));
+    }
+  }
+}
+
+/** Who comes in by HTTP must be an operator: a credential that opens nothing is a mistake in one of two places. */
+function checkOperators(file: Values, report: Report): void {
+  const callers = valuesOf(file['callers']);
+  const admin = valuesOf(valuesOf(file['http'])['admin']);
+  for (const kind of ['tokens', 'certificates']) {
+    const entries: unknown = admin[kind];
+    for (const [index, entry] of (Array.isArray(entries) ? (entries as readonly unknown[]) : []).entries()) {
+      const { caller } = valuesOf(entry);
+      if (typeof caller !== 'string') continue;
+      const path = ['http', 'admin', kind, index, 'caller'];
+      if (!Object.hasOwn(callers, caller))
+        report(path, 'there is no caller of this name', suggestionOrList(caller, Object.keys(callers)));
+      else if (valuesOf(callers[caller])['admin'] === false)
+        report(path, 'is not an operator', `admin: true under callers.${caller}`);
     }
   }
 }

@@ -4,10 +4,12 @@ import type { Configuration } from './configuration.js';
 import { checkAcrossSections } from './file-checks.js';
 import { sourceSchema, toSource } from './providers/source.js';
 import { identifier, IDENTIFIER_RULE, withDefault } from './scalars.js';
+import { auditSchema, toAudit } from './sections/audit.js';
 import { callerSchema, toCaller } from './sections/callers.js';
 import { encryptionSchema, toEncryption } from './sections/encryption.js';
+import { httpSchema, toHttp } from './sections/http.js';
 import { natsSchema, toNats } from './sections/nats.js';
-import { clusterSchema, httpSchema, logSchema, memorySchema } from './sections/process.js';
+import { clusterSchema, logSchema, memorySchema } from './sections/process.js';
 import { redisSchema, toRedis } from './sections/redis.js';
 import { crossCheck, settings, wrongKind } from './settings.js';
 
@@ -35,6 +37,7 @@ export const fileSchema = crossCheck(
     encryption: encryptionSchema,
     http: httpSchema.prefault({}),
     log: logSchema.prefault({}),
+    audit: auditSchema.prefault({}),
     cluster: clusterSchema.prefault({}),
     memory: memorySchema.prefault({}),
     sources: named('The sources by name.', sourceSchema).prefault({}),
@@ -55,8 +58,9 @@ export function toConfiguration(written: WrittenFile): Configuration {
     nats: toNats(written.nats),
     redis: toRedis(written.redis),
     encryption: toEncryption(written.encryption),
-    http: Object.freeze({ listen: Object.freeze(written.http.listen) }),
+    http: toHttp(written.http),
     log: Object.freeze(written.log),
+    audit: toAudit(written.audit, written.nats.subjectPrefix),
     cluster: Object.freeze({
       partitions: cluster.partitions,
       tickMs: cluster.tick,

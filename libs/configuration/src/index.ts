@@ -10,4 +10,4 @@ export { formatProblems, type ConfigurationProblem, type ConfigurationProblems }
 export type { FileContent, ReadFile } from './secret-file.js';
 export { configurationJsonSchema } from './json-schema.js';
 export { natsPermissions, renderNatsAuthorization, type NatsUserPermissions } from './nats-permissions.js';
-export { secretsOf } from './secrets.js';
+export { secretsOf, secretsOfDoor } from './secrets.js';

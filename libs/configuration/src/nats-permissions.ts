@@ -1,6 +1,6 @@
 import type { Redacted } from '@token-broker/foundation';
 import { createSubjects, inboxPrefixOf, type Subjects } from '@token-broker/protocol';
-import type { CallerConfiguration, Configuration, NatsConfiguration } from './configuration.js';
+import type { AuditConfiguration, CallerConfiguration, Configuration, NatsConfiguration } from './configuration.js';
 import { BROKER_EVENTS_USER, BROKER_USER } from './file-checks.js';
 
 /** What one NATS user may publish and subscribe to. Everything else is denied: a list that is given is complete. */
@@ -16,12 +16,19 @@ export interface NatsUserPermissions {
  *
  * There is no `allow_responses`: with it, whoever asks could aim the broker's reply at somebody else's event subject.
  */
-export function natsPermissions({ nats, callers }: Configuration): NatsUserPermissions[] {
+export function natsPermissions({ nats, callers, audit }: Configuration): NatsUserPermissions[] {
   const subjects = createSubjects(nats.subjectPrefix);
-  return [...brokerUsers(nats, subjects), ...[...callers.values()].map((caller) => callerUser(caller, subjects))];
+  return [
+    ...brokerUsers(nats, subjects, audit),
+    ...[...callers.values()].map((caller) => callerUser(caller, subjects, audit)),
+  ];
 }
 
-function callerUser({ name, grants, admin }: CallerConfiguration, subjects: Subjects): NatsUserPermissions {
+function callerUser(
+  { name, grants, admin }: CallerConfiguration,
+  subjects: Subjects,
+  audit: AuditConfiguration,
+): NatsUserPermissions {
   const sources = grants.has('*') ? ['*'] : [...grants.keys()];
   return {
     user: name,
@@ -29,7 +36,7 @@ function callerUser({ name, grants, admin }: CallerConfiguration, subjects: Subj
       ...sources.flatMap((source) => [subjects.get(name, source), subjects.rejected(name, source)]),
       subjects.sync(name),
       subjects.ack(name),
-      ...(admin ? [subjects.admin(name, '*')] : []),
+      ...(admin ? [subjects.admin(name, '*'), ...readersSubjects(audit)] : []),
     ],
     subscribe: [
       `${inboxPrefixOf(name)}.>`,
@@ -40,7 +47,16 @@ function callerUser({ name, grants, admin }: CallerConfiguration, subjects: Subj
   };
 }
 
-function brokerUsers({ credentials, eventCredentials }: NatsConfiguration, subjects: Subjects): NatsUserPermissions[] {
+/** What JetStream's API needs to read one stream, message by message; no consumer, which could deliver to any subject. */
+function readersSubjects({ stream }: AuditConfiguration): string[] {
+  return stream === undefined ? [] : [`$JS.API.STREAM.INFO.${stream.name}`, `$JS.API.STREAM.MSG.GET.${stream.name}`];
+}
+
+function brokerUsers(
+  { credentials, eventCredentials }: NatsConfiguration,
+  subjects: Subjects,
+  { stream }: AuditConfiguration,
+): NatsUserPermissions[] {
   const serving: NatsUserPermissions = {
     user: credentials.kind === 'user' ? credentials.user : BROKER_USER,
     publish: ['_INBOX.>'],
@@ -62,7 +78,7 @@ function brokerUsers({ credentials, eventCredentials }: NatsConfiguration, subje
   ];
   const events: NatsUserPermissions = {
     user: eventCredentials.kind === 'user' ? eventCredentials.user : BROKER_EVENTS_USER,
-    publish: shared,
+    publish: [...shared, ...(stream === undefined ? [] : [stream.subject])],
     subscribe: [...shared, subjects.ack('*'), `${inboxPrefixOf(BROKER_EVENTS_USER)}.>`],
   };
   const isOneIdentity =

@@ -123,5 +123,5 @@ export async function resolveReferences(data: unknown, surroundings: ReferenceSu
 /** Certificates are meant to be seen; every other file that a configuration refers to is taken for a secret. */
 function isPublic(path: Path): boolean {
   const last = path.at(-1);
-  return last === 'ca' || last === 'cert' || last === 'certificate';
+  return last === 'ca' || last === 'clientCa' || last === 'cert' || last === 'certificate';
 }

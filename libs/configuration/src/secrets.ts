@@ -1,5 +1,5 @@
 import type { Redacted } from '@token-broker/foundation';
-import type { ClientAuthentication, SourceConfiguration } from './configuration.js';
+import type { AdminDoorConfiguration, ClientAuthentication, SourceConfiguration } from './configuration.js';
 
 /** Every secret that a source's configuration holds: what must be in no log line, whoever repeats it. */
 export function secretsOf(source: SourceConfiguration): readonly Redacted[] {
@@ -8,6 +8,14 @@ export function secretsOf(source: SourceConfiguration): readonly Redacted[] {
     ...authenticationSecrets(clientAuthentication),
     ...(grant.kind === 'jwt_bearer' && grant.assertion.from === 'key' ? [grant.assertion.key.privateKey] : []),
     ...(proxy === undefined ? [] : [proxy]),
+  ];
+}
+
+/** The same of the HTTP door. */
+export function secretsOfDoor({ tls, tokens }: AdminDoorConfiguration): readonly Redacted[] {
+  return [
+    ...(tls === undefined ? [] : [tls.key]),
+    ...tokens.flatMap(({ token }) => (token === undefined ? [] : [token])),
   ];
 }
 

@@ -32,3 +32,6 @@ export const parameter = z
   .max(LIMITS.parameterCharacters, `must have at most ${String(LIMITS.parameterCharacters)} characters`)
   // eslint-disable-next-line no-control-regex -- control characters are what is refused
   .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
+
+/** Why an operator does something, in words of a person: for the audit trail. */
+export const reason = z.string().max(500).regex(/\S/, 'is empty');

@@ -12,6 +12,7 @@ export {
 export { IDENTIFIER_PATTERN, isIdentifier, isSlot } from './identifiers.js';
 export { LIMITS } from './limits.js';
 export * from './messages/admin.js';
+export * from './messages/audit.js';
 export * from './messages/describe.js';
 export * from './messages/events.js';
 export * from './messages/get.js';

@@ -18,6 +18,8 @@ export interface Subjects {
   flight(slot: string): string;
   /** One broker's own mailbox, among brokers. `all` reaches each of them. */
   peer(broker: string): string;
+  /** Records of the audit trail, where a stream keeps them. */
+  audit(): string;
   /** What a broker learns from the subject of a request: the server has enforced the caller's token. */
   parse(subject: string): ParsedSubject | undefined;
 }
@@ -39,6 +41,7 @@ export function createSubjects(prefix: string = DEFAULT_SUBJECT_PREFIX): Subject
     invalidation: (partition) => `${root}.invalidation.${String(partition)}`,
     heartbeat: () => `${root}.heartbeat`,
     flight: (slot) => `${root}.flight.${slot}`,
+    audit: () => `${root}.audit`,
     peer: (broker) => `${root}.peer.${broker}`,
     parse(subject) {
       if (!subject.startsWith(`${root}.`)) return undefined;

@@ -8,8 +8,15 @@ import {
   type Clock,
   type Redacted,
 } from '@token-broker/foundation';
-import { formatProblems, loadConfiguration, secretsOf, type Configuration } from '@token-broker/configuration';
+import {
+  formatProblems,
+  loadConfiguration,
+  secretsOf,
+  secretsOfDoor,
+  type Configuration,
+} from '@token-broker/configuration';
 import { createSubjects } from '@token-broker/protocol';
+import { createAdminDoor, type AdminDoor } from './adapters/http/admin-door.js';
 import { createHttpServer, type HttpServer } from './adapters/http/http-server.js';
 import { connectNats } from './adapters/nats/nats-connection.js';
 import { createNatsBus } from './adapters/nats/nats-bus.js';
@@ -24,6 +31,7 @@ import type { RedisClient } from './adapters/redis/scripts.js';
 import { createLog, type JsonLog } from './adapters/telemetry/log.js';
 import { createMetrics } from './adapters/telemetry/metrics.js';
 import { Broker } from './app/broker.js';
+import { composeAudit } from './compose/audit.js';
 import { version } from './version.js';
 
 /** A broker that runs in this process. */
@@ -32,6 +40,8 @@ export interface RunningBroker {
   readonly broker: string;
   /** Where `/metrics`, `/livez` and `/readyz` are. */
   readonly http: HttpServer['address'];
+  /** Where the operators' verbs are over HTTP; `undefined`: nowhere. */
+  readonly admin: AdminDoor['address'] | undefined;
   /** Resolves when requests are served. Rejects when this broker must not go on. */
   readonly serving: Promise<void>;
   readonly log: JsonLog;
@@ -39,6 +49,9 @@ export interface RunningBroker {
   /** Drains and leaves; at most for `limitMs`. */
   stop(limitMs: number): Promise<void>;
 }
+
+/** How long the last records of the audit trail may take. */
+const AUDIT_CLOSE_MS = 3_000;
 
 /** This broker cannot run like this; the message says what to change. */
 export class CannotStart extends Error {
@@ -100,6 +113,14 @@ export async function startBroker(configuration: Configuration, options: StartOp
     clock,
     log,
   });
+  const { trail: audit, problem: auditProblem } = composeAudit(configuration.audit, {
+    clock,
+    random,
+    broker,
+    log,
+    metrics,
+    events,
+  });
   const bus = createNatsBus({ connection: events, clock, log });
   const service = createNatsService({
     connection: serving,
@@ -109,6 +130,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
     queue: 'token-broker',
     clock,
     log,
+    audit,
     metrics,
   });
   let fsyncAlways = false;
@@ -126,6 +148,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
       service,
       subjects,
       log,
+      audit,
       metrics,
       broker,
       version,
@@ -136,6 +159,8 @@ export async function startBroker(configuration: Configuration, options: StartOp
         const loaded = await loadConfiguration(path, { env });
         if (!loaded.ok) return formatProblems(loaded.error.problems, loaded.error.file).split('\n');
         registerSecrets(log, loaded.value.configuration);
+        const { admin } = loaded.value.configuration.http;
+        if (admin !== undefined) door?.update(admin);
         return loaded.value.configuration;
       },
     },
@@ -149,8 +174,24 @@ export async function startBroker(configuration: Configuration, options: StartOp
     log,
   });
   log.info('http: listening', { address: `${http.address.host}:${String(http.address.port)}` });
+  const { admin } = configuration.http;
+  const door =
+    admin === undefined
+      ? undefined
+      : await createAdminDoor({
+          configuration: admin,
+          handle: (request) => core.administer(request),
+          clock,
+          log,
+          audit,
+          metrics,
+        });
+  if (door !== undefined)
+    log.info('http: operators may come in', { address: `${door.address.host}:${String(door.address.port)}` });
 
   const begin = async (): Promise<void> => {
+    const unwritable = await auditProblem();
+    if (unwritable !== undefined) throw new CannotStart(unwritable);
     await whenReady(client, clock);
     const found = await checkRedis(client);
     if (found.problems.length > 0) throw new CannotStart(found.problems.join('\n'));
@@ -161,13 +202,19 @@ export async function startBroker(configuration: Configuration, options: StartOp
   return {
     broker,
     http: http.address,
+    admin: door?.address,
     serving: begin(),
     log,
     reload: async () => {
+      audit.reopen();
       await core.reload();
     },
     stop: async (limitMs) => {
-      await core.stop(limitMs);
+      // What operators are waiting for is answered first: after that nothing can be revoked here.
+      const deadlineMs = clock.elapsedMs() + limitMs;
+      await door?.close(limitMs / 2);
+      await core.stop(Math.max(limitMs / 2, deadlineMs - clock.elapsedMs()));
+      await audit.close(AUDIT_CLOSE_MS);
       await Promise.all([serving.close(), events.close(), http.close()]);
       for (const connection of [client, ...lockMasters]) connection.disconnect();
       log.info('broker: stopped');
@@ -205,6 +252,8 @@ function registerSecrets(log: JsonLog, configuration: Configuration): void {
       log.registerSecret(Buffer.from(secret.reveal()).toString(encoding));
   }
   register(configuration.redis.password);
+  const { admin } = configuration.http;
+  if (admin !== undefined) secretsOfDoor(admin).forEach(register);
   for (const credentials of [configuration.nats.credentials, configuration.nats.eventCredentials]) {
     if (credentials.kind === 'user') register(credentials.password);
     if (credentials.kind === 'token') register(credentials.token);

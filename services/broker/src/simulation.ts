@@ -23,6 +23,7 @@ export { Memory } from './app/memory/memory.js';
 export { OwedWrites } from './app/upstream/owed-writes.js';
 export { PartitionView } from './app/memory/partition-view.js';
 export type { Service, ServiceRequest } from './app/ports/bus.js';
+export type { Audit } from './app/ports/audit.js';
 export type { LockReply, Locks, ReleaseOutcome } from './app/ports/locks.js';
 export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './app/ports/provider.js';
 export type { RefreshTokenJournal } from './app/ports/refresh-token-journal.js';

@@ -50,6 +50,10 @@ describe.each<[string, (readonly [readonly string[], RegExp])[]]>([
       [['revoke', '--source', '*', '--yes'], /"\*" is no source/],
       [['revoke', '--yes'], /not said what to revoke/],
       [['revoke', '--all'], /must be confirmed/],
+      [['revoke', '--all', '--yes'], /needs a reason/],
+      [['revoke', '--all', '--yes', '--reason', ' '], /--reason is empty/],
+      [['pause', 'a', '--reason', ''], /--reason is empty/],
+      [['reload', '--reason', ''], /--reason is empty/],
     ],
   ],
   [
@@ -118,6 +122,6 @@ describe('what is away, denied or not there', () => {
 
   it('ends with 5 where nothing matched and that was to be told', async () => {
     const revoke = () => Promise.resolve({ ...REVOKED, slots: 0 });
-    expect((await run(['revoke', '--source', 'a', '--yes', '--fail-if-nothing'], { revoke })).code).toBe(5);
+    expect((await run(['revoke', '--source', 'a', '--yes', '--reason', 'a test', '--fail-if-nothing'], { revoke })).code).toBe(5);
   });
 });

@@ -19,6 +19,9 @@ async function run(
 ): Promise<Outcome> {
   let [stdout, stderr] = ['', ''];
   const never = (what: string) => (): Promise<never> => Promise.reject(new Error(`${what} is not for this command`));
+  const refuse = (): never => {
+    throw new Error('a connection is not for this command');
+  };
   const code = await runTokenctl(args, {
     stdout: { write: (text) => void (stdout += text), isTTY: false },
     stderr: { write: (text) => void (stderr += text), isTTY: false },
@@ -29,12 +32,15 @@ async function run(
     clock: new VirtualClock(),
     random: systemRandom,
     confirm: never('a question'),
+    ask: never('a question'),
     readSecret: never('a secret'),
     readFile: never('a password'),
     modeOf: never('a file'),
     reach: never('a server'),
     interrupted: never('an interruption'),
     openDoor: never('a connection'),
+    openHttpDoor: refuse,
+    readAuditStream: refuse,
   });
   return { code, stdout, stderr };
 }

@@ -13,6 +13,10 @@ export interface GlobalOptions {
   readonly creds?: string;
   readonly nkeyFile?: string;
   readonly tlsCa?: string;
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly caller?: string;
   readonly prefix?: string;
   /** The name of a context. */
@@ -166,7 +170,8 @@ export function serversOf(text = DEFAULT_SERVER): string[] {
   return servers;
 }
 
-async function contentOf(file: string, option: string, source: SettingsSource): Promise<string> {
+/** @throws {CommandFailure} for a file that cannot be read */
+export async function contentOf(file: string, option: string, source: SettingsSource): Promise<string> {
   try {
     return await source.readFile(file);
   } catch (error) {

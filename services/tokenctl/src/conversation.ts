@@ -9,12 +9,15 @@ const MAX_SECRET_BYTES = 3 * LIMITS.subjectTokenCharacters;
 
 /** Asks for a yes. */
 export async function confirm(question: string): Promise<boolean> {
+  return /^y(es)?$/i.test(await ask(`${question} [y/N]`));
+}
+
+/** Asks for a line of text. The end of input is an empty one. */
+export async function ask(question: string): Promise<string> {
   const reader = createInterface({ input: process.stdin, output: process.stderr });
-  // The end of input is an answer too: no.
   const ended = new Promise<string>((resolve) => reader.once('close', () => resolve('')));
   try {
-    const answer = await Promise.race([reader.question(`${question} [y/N] `), ended]);
-    return /^y(es)?$/i.test(answer.trim());
+    return (await Promise.race([reader.question(`${question} `), ended])).trim();
   } finally {
     reader.close();
   }

@@ -39,7 +39,7 @@ export async function openDoor(settings: ConnectionSettings, clock: Clock): Prom
       status: () => whileConnected(operator.status()),
       describe: (request) => whileConnected(operator.describe(request)),
       refresh: (request) => whileConnected(operator.refresh(request)),
-      reload: () => whileConnected(operator.reload()),
+      reload: (request) => whileConnected(operator.reload(request)),
       setRefreshToken: (request) => whileConnected(operator.setRefreshToken(request)),
     },
     async get(source, parameters, minTtlMs) {

@@ -127,11 +127,15 @@ describe('get, again', () => {
 
 describe('what a token on disk does not outlive', () => {
   it.each([
-    ['a revocation of its source', ['revoke', '--source', 'payments', '--yes'], 'asks'],
-    ['a revocation by somebody else of this user', ['revoke', '--all', '--yes', '--caller', 'admin'], 'asks'],
+    ['a revocation of its source', ['revoke', '--source', 'payments', '--yes', '--reason', 'test'], 'asks'],
+    [
+      'a revocation by somebody else of this user',
+      ['revoke', '--all', '--yes', '--reason', 'test', '--caller', 'admin'],
+      'asks',
+    ],
     ['a new refresh token', ['refresh-token', 'set', 'payments'], 'asks'],
     ['a logout', ['logout'], 'asks'],
-    ['a revocation of another source', ['revoke', '--source', 'mailbox', '--yes'], 'is warm'],
+    ['a revocation of another source', ['revoke', '--source', 'mailbox', '--yes', '--reason', 'test'], 'is warm'],
     ['a dry run', ['revoke', '--all', '--dry-run'], 'is warm'],
   ])('%s', async (_what, args, then) => {
     await get();
@@ -141,7 +145,9 @@ describe('what a token on disk does not outlive', () => {
 
   it('a revocation that may have happened', async () => {
     await get();
-    expect(await run(['revoke', '--all', '--yes'], { revoke: throwing('DEADLINE') })).toMatchObject({ code: 3 });
+    expect(await run(['revoke', '--all', '--yes', '--reason', 'test'], { revoke: throwing('DEADLINE') })).toMatchObject(
+      { code: 3 },
+    );
     expect(isWarm(await get())).toBe(false);
   });
 

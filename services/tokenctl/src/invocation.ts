@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { connectionSettings, type ConnectionSettings, type GlobalOptions } from './connection-settings.js';
 import { OwnContexts } from './contexts/own-contexts.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
+import { httpSettings, type HttpSettings } from './http-settings.js';
 import { createPrinter, type Printer } from './output/printer.js';
 import type { Door, Surroundings } from './surroundings.js';
 import { cacheDirectory } from './token-cache/cache-place.js';
@@ -14,6 +15,7 @@ export class Invocation {
   exitCode: ExitCode = EXIT.ok;
   readonly contexts: OwnContexts;
   #settings: Promise<ConnectionSettings> | undefined;
+  #httpSettings: Promise<HttpSettings | undefined> | undefined;
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings;
@@ -28,6 +30,15 @@ export class Invocation {
   /** Read once: a password may come from standard input. */
   settings(command: Command): Promise<ConnectionSettings> {
     return (this.#settings ??= this.#readSettings(command.optsWithGlobals<GlobalOptions>()));
+  }
+
+  /** `undefined` where NATS is the way. Read once: a token may come from standard input. */
+  httpSettings(command: Command): Promise<HttpSettings | undefined> {
+    return (this.#httpSettings ??= this.#readHttpSettings(command.optsWithGlobals<GlobalOptions>()));
+  }
+
+  async #readHttpSettings(options: GlobalOptions): Promise<HttpSettings | undefined> {
+    return httpSettings(options, this.surroundings, await this.contexts.chosen(options.context));
   }
 
   async #readSettings(options: GlobalOptions): Promise<ConnectionSettings> {
@@ -45,14 +56,24 @@ export class Invocation {
     return undefined;
   }
 
-  /** Connects, works, and leaves, also when the work fails. */
+  /** Connects, works, and leaves, also when the work fails: over NATS, or over HTTP where a URL is given. */
   async throughDoor<T>(command: Command, work: (door: Door) => Promise<T>): Promise<T> {
-    const door = await this.surroundings.openDoor(await this.settings(command));
-    try {
-      return await work(door);
-    } finally {
-      await door.close();
-    }
+    const http = await this.httpSettings(command);
+    if (http === undefined) return this.throughNats(command, work);
+    return leaving(this.surroundings.openHttpDoor(http), work);
+  }
+
+  /** The same over NATS alone. */
+  async throughNats<T>(command: Command, work: (door: Door) => Promise<T>): Promise<T> {
+    return leaving(await this.surroundings.openDoor(await this.settings(command)), work);
+  }
+}
+
+async function leaving<T>(door: Door, work: (door: Door) => Promise<T>): Promise<T> {
+  try {
+    return await work(door);
+  } finally {
+    await door.close();
   }
 }
 

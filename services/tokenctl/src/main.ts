@@ -4,8 +4,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { createSystemClock, systemRandom } from '@token-broker/foundation';
-import { confirm, readSecret } from './conversation.js';
+import { ask, confirm, readSecret } from './conversation.js';
 import { openDoor } from './door.js';
+import { openHttpDoor } from './http-door.js';
+import { recordsOfStream } from './nats-audit-stream.js';
 import { runTokenctl } from './program.js';
 import { reach } from './reach.js';
 import type { Output } from './surroundings.js';
@@ -30,6 +32,7 @@ const exitCode = await runTokenctl(process.argv.slice(2), {
   clock,
   random: systemRandom,
   confirm,
+  ask,
   readSecret,
   readFile: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
   modeOf: async (path) => (await stat(path)).mode & 0o777,
@@ -37,6 +40,8 @@ const exitCode = await runTokenctl(process.argv.slice(2), {
   interrupted: () =>
     (interruption ??= Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]).then(() => undefined)),
   openDoor: (settings) => openDoor(settings, clock),
+  openHttpDoor: (settings) => openHttpDoor(settings, clock),
+  readAuditStream: (settings, reading) => recordsOfStream(settings, reading, clock),
 });
 
 // A connection that is still being tried must not hold the process; what was printed must be out first.

@@ -164,7 +164,7 @@ describe('on a NATS server with the permissions that nats-permissions prints', (
   });
 
   it('revokes', async () => {
-    const { code, stdout } = await as('ops', 'revoke', '--source', 'payments', '--yes', '--json');
+    const { code, stdout } = await as('ops', 'revoke', '--source', 'payments', '--yes', '--reason', 'test', '--json');
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual(revokeReply(false));
   });
@@ -176,7 +176,7 @@ describe('on a NATS server with the permissions that nats-permissions prints', (
   });
 
   it('ends with 4 at once where the NATS server refuses the subject', async () => {
-    const { code, stderr } = await as('orders', 'revoke', '--all', '--yes', '--timeout', '60s');
+    const { code, stderr } = await as('orders', 'revoke', '--all', '--yes', '--reason', 'test', '--timeout', '60s');
     expect(code).toBe(4);
     expect(stderr).toContain('does not let this client publish to token-broker.v1.admin.orders.revoke');
   });
@@ -190,7 +190,17 @@ describe('on a NATS server with the permissions that nats-permissions prints', (
   });
 
   it('ends with 3 where no broker answers in time, and does not call it undone', async () => {
-    const { code, stderr } = await as('ops', 'revoke', '--slot', SLOT, '--yes', '--timeout', '200ms');
+    const { code, stderr } = await as(
+      'ops',
+      'revoke',
+      '--slot',
+      SLOT,
+      '--yes',
+      '--reason',
+      'test',
+      '--timeout',
+      '200ms',
+    );
     expect(code).toBe(3);
     expect(stderr).toContain('[DEADLINE]');
     expect(stderr).toContain('may have happened or not');

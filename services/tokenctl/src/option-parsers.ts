@@ -6,7 +6,7 @@ import { usageFailure } from './command-failure.js';
 /** How long `--timeout` may be at most: what a broker holds a request for. */
 const MAX_TIMEOUT_MS = LIMITS.deadlineMs;
 const MAX_LIST_LIMIT = 1_000;
-const MAX_REASON_CHARACTERS = 500;
+export const MAX_REASON_CHARACTERS = 500;
 /** RFC 3339, the seconds left out where they are. Without a time zone nobody knows what is meant. */
 const MOMENT = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})$/;
 
@@ -72,6 +72,8 @@ export function requireContextName(text: string): string {
 
 /** @throws {CommandFailure} for one that brokers would refuse */
 export function requireReason(text: string): string {
+  if (text.trim() === '')
+    throw usageFailure('--reason is empty', 'Say why, for the audit trail: --reason "leaked in a log".');
   if (text.length <= MAX_REASON_CHARACTERS) return text;
   throw usageFailure('--reason is too long', `It may have ${String(MAX_REASON_CHARACTERS)} characters.`);
 }
@@ -90,6 +92,11 @@ export function moment(text: string, nowMs: number): number {
     '--issued-before is no moment',
     'Write it as 2026-11-05T12:30:00Z, with a time zone (Z or +01:00), or how long ago it was: 15m.',
   );
+}
+
+/** @throws {CommandFailure} as {@link requireReason} does */
+export function reasonFrom({ reason }: { readonly reason?: string }): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason: requireReason(reason) };
 }
 
 /** A secret on the command line is in the shell's history and in every list of processes, so it is refused. */

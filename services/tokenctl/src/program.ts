@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { toCommandFailure, usageFailure } from './command-failure.js';
+import { auditCommand } from './commands/audit.js';
 import { checkCommand } from './commands/check.js';
 import { completionCommand } from './commands/completion.js';
 import { contextCommand } from './commands/context.js';
@@ -83,6 +84,10 @@ function createProgram(invocation: Invocation): Command {
     .option('--creds <file>', 'NATS credentials instead (JWT and seed); TOKENCTL_CREDS', once)
     .option('--nkey-file <file>', 'an nkey seed instead; TOKENCTL_NKEY_FILE', once)
     .option('--tls-ca <file>', 'the authority that signed the servers’ certificates (PEM); TOKENCTL_TLS_CA', once)
+    .option('--url <url>', 'the HTTP door of one broker, instead of NATS; TOKENCTL_URL', once)
+    .option('--token-file <file>', 'an operator’s token for --url, "-" for standard input; TOKENCTL_TOKEN_FILE', once)
+    .option('--tls-cert <file>', 'a client certificate for --url instead (PEM); TOKENCTL_TLS_CERT', once)
+    .option('--tls-key <file>', 'its private key; TOKENCTL_TLS_KEY', once)
     .option('--caller <name>', 'who asks, as under `callers:`; TOKENCTL_CALLER (default: the user)', once)
     .option('--prefix <name>', 'the first token of every subject; TOKENCTL_PREFIX (default: token-broker)', once)
     .option('--context <name>', 'the context whose options count where none are given; TOKENCTL_CONTEXT', once)
@@ -116,6 +121,7 @@ function createProgram(invocation: Invocation): Command {
     topCommand(invocation),
     refreshTokenCommand(invocation),
     reloadCommand(invocation),
+    auditCommand(invocation),
     doctorCommand(invocation),
     checkCommand(invocation),
     natsPermissionsCommand(invocation),

@@ -7,27 +7,29 @@ const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(
 
 describe('revoke --at-provider', () => {
   const revoke = (provider: RevokeReply['provider'], ...more: string[]): Promise<Outcome> =>
-    run(['revoke', '--source', 'payments', '--yes', '--at-provider', ...more], {
+    run(['revoke', '--source', 'payments', '--yes', '--reason', 'test', '--at-provider', ...more], {
       revoke: () => Promise.resolve({ ...REVOKED, ...(provider === undefined ? {} : { provider }) }),
     });
 
   it('asks the brokers to, and says how long that may take', async () => {
     const outcome = await revoke({ asked: 12, revoked: 12, unsupported: 0, failed: 0 });
     expect(outcome.code).toBe(0);
-    expect(outcome.requests).toEqual([{ selector: { source: 'payments' }, atProvider: true, timeoutMs: 10_000 }]);
+    const selector = { source: 'payments' };
+    expect(outcome.requests).toEqual([{ selector, reason: 'test', atProvider: true, timeoutMs: 10_000 }]);
     expect(outcome.stderr).toBe('Waiting for the identity provider, at most 10 s.\n');
     expect(outcome.stdout).toContain('\nTaken back at the identity provider: 12 of 12.\n');
   });
 
   it('may wait for near caches too', async () => {
     const { requests, stderr } = await revoke({ asked: 0, revoked: 0, unsupported: 0, failed: 0 }, '--wait');
-    expect(requests).toEqual([{ selector: { source: 'payments' }, wait: true, atProvider: true, timeoutMs: 10_000 }]);
+    const selector = { source: 'payments' };
+    expect(requests).toEqual([{ selector, reason: 'test', wait: true, atProvider: true, timeoutMs: 10_000 }]);
     expect(stderr).toContain('Waiting for near caches and the identity provider');
   });
 
   it('is not sent unless it is asked for', async () => {
-    const { requests, stdout } = await run(['revoke', '--source', 'payments', '--yes']);
-    expect(requests).toEqual([{ selector: { source: 'payments' } }]);
+    const { requests, stdout } = await run(['revoke', '--source', 'payments', '--yes', '--reason', 'test']);
+    expect(requests).toEqual([{ selector: { source: 'payments' }, reason: 'test' }]);
     expect(stdout).not.toContain('identity provider');
   });
 

@@ -19,6 +19,9 @@ const DIGEST = createHash('sha256').update('leaked-token').digest('hex');
 const NOW = new VirtualClock().wallMs();
 const at = (ms: number): string => new Date(ms).toISOString();
 
+/** What spares a revocation its questions. */
+const SURE = ['--yes', '--reason', 'a test'];
+
 const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 
 describe('revoke', () => {
@@ -51,8 +54,8 @@ describe('revoke', () => {
   });
 
   it('reads a token from standard input, and sends nothing but its digest', async () => {
-    const outcome = await run(['revoke', '--token-stdin', '--yes'], { secret: 'leaked-token\n' });
-    expect(outcome.requests).toEqual([{ selector: { tokenSha256: DIGEST } }]);
+    const outcome = await run(['revoke', '--token-stdin', ...SURE], { secret: 'leaked-token\n' });
+    expect(outcome.requests).toEqual([{ selector: { tokenSha256: DIGEST }, reason: 'a test' }]);
     expect(JSON.stringify(outcome)).not.toContain('leaked-token');
   });
 
@@ -71,13 +74,13 @@ describe('revoke', () => {
     [['--graceful', '--all'], /--graceful is for --source and --slot/],
     [['--graceful', '--source', 'a', '--dry-run'], /exclude each other/],
   ])('refuses %j', async (args, why) => {
-    const outcome = await run(['revoke', '--yes', ...args]);
+    const outcome = await run(['revoke', ...SURE, ...args]);
     expect(outcome).toMatchObject({ code: 2, stdout: '', settings: undefined });
     expect(outcome.stderr).toMatch(why);
   });
 
   it('refuses more than one token', async () => {
-    const outcome = await run(['revoke', '--token-stdin', '--yes'], { secret: 'one-token\nanother-token\n' });
+    const outcome = await run(['revoke', '--token-stdin', ...SURE], { secret: 'one-token\nanother-token\n' });
     expect(outcome).toMatchObject({ code: 2, settings: undefined });
     expect(outcome.stderr).not.toMatch(/one-token|another-token/);
   });
@@ -101,7 +104,7 @@ describe('revoke', () => {
     const dry = await run(['revoke', '--subject', 'jane', '--dry-run'], { revoke });
     expect(dry.code).toBe(0);
     expect(dry.stdout.split('\n').slice(1, 5)).toEqual(lines);
-    const done = await run(['revoke', '--subject', 'jane'], { revoke, answer: true });
+    const done = await run(['revoke', '--subject', 'jane'], { revoke, answer: true, text: 'a test' });
     expect(done.code).toBe(1);
     expect(done.questions[0]).toContain('12 tokens (3 more cannot be judged, and stay), 3 near caches?');
     expect(done.stdout).toContain(lines.join('\n'));
@@ -110,12 +113,12 @@ describe('revoke', () => {
   it('says that nothing was found, which is a failure only by wish', async () => {
     const nothing = { ...REVOKED, id: '', slots: 0, inFlight: 0, unjudged: 0, brokers: { expected: 0, acked: 0 } };
     const revoke = (): Promise<RevokeReply> => Promise.resolve(nothing);
-    const outcome = await run(['revoke', '--subject', 'jane', '--yes'], { revoke });
+    const outcome = await run(['revoke', '--subject', 'jane', ...SURE], { revoke });
     expect(outcome).toMatchObject({
       code: 0,
       stdout: 'Nothing matched the tokens on behalf of "jane" of every source.\n',
     });
-    expect((await run(['revoke', '--subject', 'jane', '--yes', '--fail-if-nothing'], { revoke })).code).toBe(5);
+    expect((await run(['revoke', '--subject', 'jane', ...SURE, '--fail-if-nothing'], { revoke })).code).toBe(5);
   });
 
   it('tells of ten thousand near caches by counts, percentiles and the bound', async () => {
@@ -128,7 +131,7 @@ describe('revoke', () => {
       maxStalenessMs: 60_000,
     };
     const revoke = (): Promise<RevokeReply> => Promise.resolve({ ...REVOKED, receipts });
-    const outcome = await run(['revoke', '--all', '--yes', '--wait'], { revoke });
+    const outcome = await run(['revoke', '--all', ...SURE, '--wait'], { revoke });
     expect(outcome.code).toBe(1);
     expect(outcome.stdout).toContain(
       'Near caches: 8000 of 10000 have confirmed.\n  after: p50 80 ms, p99 220 ms, max 300 ms\n' +
@@ -146,11 +149,11 @@ describe('revoke', () => {
       ],
     };
     const revoke = (): Promise<RevokeReply> => Promise.resolve({ ...REVOKED, slots: 11, graceful });
-    const outcome = await run(['revoke', '--source', 'payments', '--graceful', '--yes'], { revoke });
+    const outcome = await run(['revoke', '--source', 'payments', '--graceful', ...SURE], { revoke });
     expect(outcome).toMatchObject({
       code: 1,
       stderr: 'Waiting for successors, at most 10 s.\n',
-      requests: [{ selector: { source: 'payments' }, graceful: true, timeoutMs: 10_000 }],
+      requests: [{ selector: { source: 'payments' }, graceful: true, reason: 'a test', timeoutMs: 10_000 }],
     });
     expect(outcome.stdout).toContain(
       'Successors: 11 of 12 were fetched first.\nKept, since they have no successor; without --graceful they go at once:\n' +

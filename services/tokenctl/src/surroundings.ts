@@ -1,7 +1,10 @@
 import type { Token, SourceOptions } from '@token-broker/client';
 import type { Operator } from '@token-broker/client/operator';
 import type { Clock, Random } from '@token-broker/foundation';
+import type { AuditRecord } from '@token-broker/protocol';
 import type { ConnectionSettings } from './connection-settings.js';
+import type { HttpSettings } from './http-settings.js';
+import type { StreamReading } from './nats-audit-stream.js';
 import type { OwnProcess } from './token-cache/fetch-lock.js';
 
 /** A stream that is written to. */
@@ -61,6 +64,8 @@ export interface Surroundings {
   readonly random: Random;
   /** Asks a question that is answered by yes or no. Anything but yes is no. */
   confirm(question: string): Promise<boolean>;
+  /** Asks for a line of text. */
+  ask(question: string): Promise<string>;
   /**
    * What is on standard input, to its end or a little beyond the longest token. Where that is a terminal, the question is
    * asked on standard error, and what is typed is not shown.
@@ -76,4 +81,8 @@ export interface Surroundings {
   interrupted(): Promise<void>;
   /** Connects, within `settings.timeoutMs`. Rejects with a `CommandFailure`. */
   openDoor(settings: ConnectionSettings): Promise<Door>;
+  /** The way to one broker that does without NATS. */
+  openHttpDoor(settings: HttpSettings): Door;
+  /** The records that a stream keeps, over a connection of its own. */
+  readAuditStream(settings: ConnectionSettings, reading: StreamReading): AsyncIterable<AuditRecord>;
 }

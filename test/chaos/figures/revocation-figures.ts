@@ -75,7 +75,7 @@ async function measureConnected(stack: Stack, operator: Operator, options: Figur
       progress(`connected, ${share(lostShare)} of the messages lost: round ${String(round)} of ${String(rounds)}`);
       const served = await allServe(fleet, ALL_SERVE_WITHIN_MS);
       const calledAtMs = machineMs();
-      await operator.revoke({ selector: { source: SOURCE } });
+      await operator.revoke({ selector: { source: SOURCE }, reason: 'a test' });
       ackMs.push(machineMs() - calledAtMs);
       const stops = await allStopped(fleet, served, ALL_SERVE_WITHIN_MS);
       lastDropMs.push(Math.max(...stops.map(({ seenAtMs }) => seenAtMs)) - calledAtMs);
@@ -111,7 +111,7 @@ async function measureCutOff(
         cutAtMs.push(machineMs());
         await delay(clock, tickMs / cuts);
       }
-      await operator.revoke({ selector: { source: SOURCE } });
+      await operator.revoke({ selector: { source: SOURCE }, reason: 'a test' });
       const stops = await allStopped(fleet, served, maxStalenessMs + ALL_SERVE_WITHIN_MS);
       for (const [index, { lastServedAtMs }] of stops.entries())
         servedMs[index < cuts ? 0 : 1].push(lastServedAtMs - (cutAtMs[index % cuts] ?? 0));

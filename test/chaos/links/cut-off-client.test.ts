@@ -82,7 +82,7 @@ async function startNearCache(options?: ConnectionOptions): Promise<CutOff> {
 
 /** Revokes while the near cache cannot hear of it, and waits until it serves nothing any more. */
 async function revokeUnheard({ handle, other, held, served, suspectAtMs }: CutOff, cutAtMs: number): Promise<void> {
-  const reply = await operator.revoke({ selector: { slot: handle.slot } });
+  const reply = await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   expect(reply).toMatchObject({ complete: true, broadcast: true, brokers: { expected: 2, acked: 2 } });
   await eventually(() => handle.current === undefined && other.current === undefined, {
     what: 'the near cache to fail closed',
@@ -125,7 +125,7 @@ it('F17: a link that is cut for less than the bound: the revoked token goes when
   const nearCache = await startNearCache();
   const { handle, held, other, kept, served } = nearCache;
   proxy.cut();
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   expect(handle.current?.accessToken).toBe(held.accessToken);
   const mendedAtMs = clock.elapsedMs();
   proxy.mend();
@@ -161,7 +161,12 @@ it('F19: the loss of all that goes to the server: revocations are still heard, a
   const { handle, held, other, served, client, suspectAtMs } = nearCache;
   proxy.faults.toServer.discard = true;
   const revokedAtMs = clock.elapsedMs();
-  const reply = await operator.revoke({ selector: { slot: handle.slot }, wait: true, timeoutMs: 300 });
+  const reply = await operator.revoke({
+    selector: { slot: handle.slot },
+    wait: true,
+    timeoutMs: 300,
+    reason: 'a test',
+  });
   // Its receipt is lost, and so nobody claims that it has confirmed.
   expect(reply.receipts?.stragglers.map(({ instance }) => instance)).toContain(client.instance);
   expect((served.lastAtMs(held) ?? 0) - revokedAtMs).toBeLessThanOrEqual(SLACK_MS);

@@ -95,7 +95,7 @@ it('F20: events that come ten times have no effect', async () => {
   for (const name of ['revoked', 'refreshed'] as const)
     client.on(name, ({ generation }) => told.push(`${name} ${String(generation)}`));
   await handle.get();
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   const token = await handle.get();
   await repeater.hears('event', 2);
   await repeater.hears('invalidation', 1);
@@ -105,7 +105,7 @@ it('F20: events that come ten times have no effect', async () => {
 
   await repeater.repeat([...repeater.heard], 10);
   // Acknowledged by every broker on the connection that brings the events: by then each has had all of them.
-  const orders = await operator.revoke({ selector: { source: 'orders-api' }, wait: true });
+  const orders = await operator.revoke({ selector: { source: 'orders-api' }, wait: true, reason: 'a test' });
   expect(orders).toMatchObject({ complete: true, brokers: { expected: 3, acked: 3 } });
   // The receipts are those of near caches that had said that they are there, which this one may do a moment later.
   await eventually(() => client.stats().invalidations >= invalidations + PARTITIONS, {
@@ -124,7 +124,7 @@ it('F20: events that come ten times have no effect', async () => {
 it('F21: a refreshed event that a later revocation overtakes brings nothing back', async () => {
   const handle = client.source('payments-api', { scope: 'payments:read' });
   tokenLifeSeconds = SHORT_LIFE_SECONDS;
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   const token = await handle.get();
   filter.decide((message) => (kindOf(message) === 'event' ? 'held' : 'arrives'));
   // The event of this very token may come after its reply, and be held too.
@@ -132,7 +132,7 @@ it('F21: a refreshed event that a later revocation overtakes brings nothing back
   const generation = await eventually(later, { what: 'the token to be refreshed ahead of its end' });
   tokenLifeSeconds = LONG_LIFE_SECONDS;
   expect(handle.current).toBe(token);
-  await operator.revoke({ selector: { slot: handle.slot }, wait: true });
+  await operator.revoke({ selector: { slot: handle.slot }, wait: true, reason: 'a test' });
   expect(handle.current).toBeUndefined();
 
   const { pushes } = client.stats();
@@ -146,11 +146,11 @@ it('F21: a refreshed event that a later revocation overtakes brings nothing back
 it('F21: events of before a revocation that are repeated after it bring nothing back, to nobody', async () => {
   const repeater = await Repeater.start();
   const handle = client.source('payments-api');
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   const token = await handle.get();
   const refreshed = await repeater.hears('event', 1);
   await repeater.hears('flight', 1);
-  await operator.revoke({ selector: { slot: handle.slot }, wait: true });
+  await operator.revoke({ selector: { slot: handle.slot }, wait: true, reason: 'a test' });
   await repeater.repeat(repeater.heard.filter((message) => ['event', 'flight'].includes(kindOf(message))));
   expect(refreshed.map(generationOf)).toContain(token.generation);
   expect(handle.current).toBeUndefined();
@@ -182,7 +182,7 @@ it('F22: when every third event is lost each revocation is found, and nothing el
     const others = handles.filter((other) => other !== handle);
     const before = await handle.get();
     const kept = await Promise.all(others.map((other) => other.get()));
-    await operator.revoke({ selector: { slot: handle.slot } });
+    await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
     const revokedAtMs = clock.elapsedMs();
     await eventually(() => handle.current === undefined, {
       what: `the near cache to find the revocation of round ${String(round)}`,
@@ -207,7 +207,7 @@ it('F23: when only the last event is lost the next heartbeat shows it', async ()
     return 'lost';
   });
   const { syncs } = client.stats();
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   const revokedAtMs = clock.elapsedMs();
   await eventually(() => handle.current === undefined, { what: 'the revoked token to go' });
   expect(lost).toBe(1);
@@ -227,7 +227,7 @@ it('F24: a reply that a later revocation overtakes is neither given out nor kept
     what: 'the reply to be under way',
   });
   const { invalidations } = client.stats();
-  await operator.revoke({ selector: { slot: handle.slot } });
+  await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
   await eventually(() => client.stats().invalidations > invalidations, { what: 'the event to overtake it' });
   filter.decide(() => 'arrives');
   filter.release();

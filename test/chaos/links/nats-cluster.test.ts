@@ -50,7 +50,12 @@ it('F26: when one NATS server of three is lost, brokers and near caches that wer
   expect(handles.map(({ current }) => current?.accessToken)).toEqual(held.map(({ accessToken }) => accessToken));
   const reply = await eventually(
     async () => {
-      const done = await operator.revoke({ selector: { slot: handles[0]?.slot ?? '' }, wait: true, timeoutMs: 500 });
+      const done = await operator.revoke({
+        selector: { slot: handles[0]?.slot ?? '' },
+        wait: true,
+        timeoutMs: 500,
+        reason: 'a test',
+      });
       return done.brokers.acked === 3 && done.receipts?.stragglers.length === 0 ? done : undefined;
     },
     { what: 'a revocation that every broker and near cache confirms', withinMs: MOVED_WITHIN_MS },

@@ -82,7 +82,7 @@ async function askWithin(timeout: number): Promise<TokenReply | undefined> {
 async function tryToRevoke(known: ReadonlySet<string>): Promise<Acknowledged | undefined> {
   const dead = new Set(known);
   const slot = handles[0]?.slot ?? '';
-  const reply = await operator.revoke({ selector: { slot } }).catch((error: unknown) => {
+  const reply = await operator.revoke({ selector: { slot }, reason: 'a test' }).catch((error: unknown) => {
     expect(error).toBeInstanceOf(TokenBrokerError);
     return undefined;
   });
@@ -101,7 +101,12 @@ async function expectConverged(): Promise<void> {
   const leftMs = (): number => Math.max(1, healedAtMs + CONVERGED_WITHIN_MS - clock.elapsedMs());
   await eventually(
     async () => {
-      const reply = await operator.revoke({ selector: { slot: handles[0]?.slot ?? '' }, wait: true, timeoutMs: 500 });
+      const reply = await operator.revoke({
+        selector: { slot: handles[0]?.slot ?? '' },
+        wait: true,
+        timeoutMs: 500,
+        reason: 'a test',
+      });
       const confirmed = reply.receipts?.confirmed.map(({ instance }) => instance) ?? [];
       return (
         reply.complete &&

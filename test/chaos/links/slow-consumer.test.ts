@@ -73,7 +73,12 @@ it('F25: a near cache that the server cuts off as a slow consumer subscribes aga
   const flooder = await users.connect(nats.url, 'broker-events');
   await floodUntilCutOff(flooder, `token-broker.v1.event.payments-api.${handle.slot}`);
   // The server has dropped its subscriptions: this event does not even wait for it.
-  const reply = await operator.revoke({ selector: { slot: handle.slot }, wait: true, timeoutMs: 300 });
+  const reply = await operator.revoke({
+    selector: { slot: handle.slot },
+    wait: true,
+    timeoutMs: 300,
+    reason: 'a test',
+  });
   expect(reply).toMatchObject({ complete: true, broadcast: true });
   expect(reply.receipts?.stragglers.map(({ instance }) => instance)).toEqual([client.instance]);
 
@@ -94,7 +99,12 @@ it('F25: a near cache that the server cuts off as a slow consumer subscribes aga
 
   // It hears again: the next revocation is confirmed by it.
   await eventually(() => !client.stats().suspect, { what: 'the near cache to be trusted again' });
-  const next = await operator.revoke({ selector: { slot: handle.slot }, wait: true, timeoutMs: 2_000 });
+  const next = await operator.revoke({
+    selector: { slot: handle.slot },
+    wait: true,
+    timeoutMs: 2_000,
+    reason: 'a test',
+  });
   expect(next.receipts?.confirmed.map(({ instance }) => instance)).toContain(client.instance);
   expect(handle.current).toBeUndefined();
   expect((await handle.get()).generation).toBeGreaterThan(fresh.generation);

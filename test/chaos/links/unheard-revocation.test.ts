@@ -57,7 +57,7 @@ async function expectDelivered(): Promise<void> {
   const wait = { wait: true, timeoutMs: 2_000 } as const;
   const reply = await eventually(
     async () => {
-      const done = await operator.revoke({ selector: { source: 'orders-api' }, ...wait });
+      const done = await operator.revoke({ selector: { source: 'orders-api' }, ...wait, reason: 'a test' });
       return done.brokers.acked === 3 && done.broadcast ? done : undefined;
     },
     { what: 'revocations to reach everybody again', withinMs: HEALED_WITHIN_MS },
@@ -78,7 +78,7 @@ it('F10: revoking while the brokers cannot publish: the reply says so, and near 
       outcome: 'lost',
     });
     const orderedAtMs = clock.elapsedMs();
-    const reply = await operator.revoke({ selector: { slot: handle.slot } });
+    const reply = await operator.revoke({ selector: { slot: handle.slot }, reason: 'a test' });
     // Nobody has confirmed: it is complete because the leases that had not seen it have run out.
     expect(reply).toMatchObject({ complete: true, broadcast: false, brokers: { expected: 3, acked: 1 } });
     const asker = await users.connect(stack.nats.url, 'orders');
@@ -101,7 +101,7 @@ it('F10: no operator is told of a success while NATS is away', async () => {
   const impatient = await users.operator(stack.nats.url, 500);
   await stack.nats.kill('SIGKILL');
   try {
-    await expect(impatient.revoke({ selector: { slot: handle.slot } })).rejects.toMatchObject({
+    await expect(impatient.revoke({ selector: { slot: handle.slot }, reason: 'a test' })).rejects.toMatchObject({
       code: expect.stringMatching(/^(BROKER_UNAVAILABLE|DEADLINE)$/) as string,
     });
   } finally {
@@ -122,8 +122,8 @@ it('F10: tokens that a new configuration ends while NATS is away are served to t
     // One is told; the others learn of it from Redis.
     await stack.brokers[0]?.reload();
     const lines = stack.logLines.slice(logged).map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines.filter(({ msg }) => msg === 'revocation: done')).toContainEqual(
-      expect.objectContaining({ audit: true, complete: true, broadcast: false }),
+    expect(lines.filter(({ event }) => event === 'revocation.ended')).toContainEqual(
+      expect.objectContaining({ result: 'done', facts: expect.objectContaining({ broadcast: false }) as unknown }),
     );
     await eventually(() => handle.current === undefined, {
       what: 'the near cache to fail closed',

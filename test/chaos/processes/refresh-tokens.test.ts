@@ -109,7 +109,7 @@ async function rotations(): Promise<number> {
 
 /** One more spend: whether the family goes on. */
 async function refetch(): Promise<void> {
-  await (await stack.operator()).revoke({ selector: { source: SOURCE } });
+  await (await stack.operator()).revoke({ selector: { source: SOURCE }, reason: 'a test' });
   await ask(await stack.connectAs('orders'), 'orders', SOURCE);
 }
 

@@ -71,7 +71,7 @@ it.each([
     await eventually(() => stack.idpCalls() === 1, { what: 'the call to be under way' });
     const watch = stored.watch();
     stack.idp.setDelay(0);
-    expect((await operator.revoke({ selector: { source: SOURCE } })).complete).toBe(true);
+    expect((await operator.revoke({ selector: { source: SOURCE }, reason: 'a test' })).complete).toBe(true);
     if (deadIs === 0) {
       expect(issued).toHaveLength(0);
       await eventually(() => issued.length > 0, { what: 'the call to end' });
@@ -100,7 +100,7 @@ it('F9: a caller after the acknowledgement never gets the old token, whichever r
   const hammer = await Hammer.start(stack, SOURCE, 4, 4);
   const floors = [0];
   for (let revocation = 0; revocation < REVOCATIONS; revocation++) {
-    const reply = await operator.revoke({ selector: { slot } });
+    const reply = await operator.revoke({ selector: { slot }, reason: 'a test' });
     // From this moment on, whoever asks is after the acknowledgement.
     const acknowledged = hammer.mark();
     expect(reply).toMatchObject({ complete: true, brokers: { expected: REPLICAS, acked: REPLICAS } });

@@ -13,7 +13,7 @@ export async function revokeBesideSilentReplica(stack: Stack, source: string, tr
   const operator = createOperator({ connection, caller: 'ops', requestTimeoutMs: LEASE_MS + SLACK_MS });
   for (let left = tries; ; left--) {
     try {
-      return await operator.revoke({ selector: { source } });
+      return await operator.revoke({ selector: { source }, reason: 'a test' });
     } catch (error) {
       if (!(error instanceof TokenBrokerError) || error.code !== 'DEADLINE' || left === 1) throw error;
     }

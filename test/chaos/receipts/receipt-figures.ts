@@ -85,7 +85,7 @@ async function measureRound(stack: Stack, timeoutMs: number): Promise<ReceiptRou
   const processor = process.cpuUsage();
   const calledAtMs = machineMs();
   const { value: reply, blockedMs } = await whileWatched(() =>
-    operator.revoke({ selector: { source: SOURCE }, wait: true, timeoutMs }),
+    operator.revoke({ selector: { source: SOURCE }, reason: 'a figure', wait: true, timeoutMs }),
   );
   const tookMs = machineMs() - calledAtMs;
   const { user, system } = process.cpuUsage(processor);

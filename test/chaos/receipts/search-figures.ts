@@ -41,7 +41,7 @@ export async function measureSearches(options: {
     const operator = await stack.operator();
     const measure = async (selector: Selector, more: object = {}): Promise<SearchFigure> => {
       const calledAtMs = machineMs();
-      const { value, blockedMs } = await whileWatched(() => operator.revoke({ selector, ...more }));
+      const { value, blockedMs } = await whileWatched(() => operator.revoke({ selector, reason: 'a figure', ...more }));
       return { slots: value.slots, tookMs: machineMs() - calledAtMs, blockedMs };
     };
     progress(`fetching ${String(slots)} tokens`);

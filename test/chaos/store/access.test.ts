@@ -70,7 +70,7 @@ it('NOPERM: the command that Redis refuses is named, callers are told that the s
 
   // Inside a script; before 7.2 Redis itself does not say which one of its commands.
   await stack.direct.call('ACL', 'SETUSER', 'broker', '-xadd');
-  await expect(operator.revoke({ selector: { source: 'payments-api' } })).rejects.toMatchObject({
+  await expect(operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).rejects.toMatchObject({
     code: 'STORE_UNAVAILABLE',
   });
   await eventually(() => lineOf(/"reason":"revoke: .*('xadd' command|executing the script can't run)/), {
@@ -78,7 +78,9 @@ it('NOPERM: the command that Redis refuses is named, callers are told that the s
   });
   await stack.direct.call('ACL', 'SETUSER', 'broker', '+xadd');
   // The script was ended in its middle: what is held may be dropped for it, until a revocation has come through.
-  await eventually(() => operator.revoke({ selector: { source: 'payments-api' } }), { what: 'a revocation' });
+  await eventually(() => operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' }), {
+    what: 'a revocation',
+  });
   const { generation } = await billing.token(held);
 
   // Every script.
@@ -91,5 +93,7 @@ it('NOPERM: the command that Redis refuses is named, callers are told that the s
   await stack.direct.call('ACL', 'SETUSER', 'broker', '+evalsha', '+eval');
   await whenAllReady(stack);
   await billing.token(notHeld);
-  expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({ complete: true });
+  expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
+    complete: true,
+  });
 });

@@ -64,7 +64,7 @@ it.each([
       const held = await answers();
       expect(refusalsIn(held)).toEqual([]);
       expect(generationsOf(held).size).toBe(1);
-      expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({
+      expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
         complete: true,
         slots: 1,
       });
@@ -82,7 +82,7 @@ it.each([
 
 it('F32: the clock jumps over the end of a flight: a second call at most, and one token for each generation', async () => {
   await answers();
-  await (await stack.operator()).revoke({ selector: { source: 'payments-api' } });
+  await (await stack.operator()).revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
   const calls = stack.idpCalls();
   stack.idp.setHanging(true);
   const first = answers();

@@ -64,11 +64,11 @@ it('the whole flow: one call for each source on whichever node it lies, hits, an
   );
 
   const operator = await stack.operator();
-  const one = await operator.revoke({ selector: { source: 'source-0' } });
+  const one = await operator.revoke({ selector: { source: 'source-0' }, reason: 'a test' });
   expect(one).toMatchObject({ complete: true, slots: 1, brokers: { expected: BROKERS, acked: BROKERS } });
   // A Cluster's client cannot tell which replica took the write.
   expect(one.durable).toBe(false);
-  const all = await operator.revoke({ selector: { all: true }, wait: true, timeoutMs: 5_000 });
+  const all = await operator.revoke({ selector: { all: true }, wait: true, timeoutMs: 5_000, reason: 'a test' });
   expect(all).toMatchObject({ complete: true, slots: SOURCES.length - 1 });
   const second = await answersOfAll();
   for (const [index, replies] of second.entries()) {
@@ -90,7 +90,7 @@ it('a hash slot that moves to another node under load: no caller notices, and br
   expect(await cluster.masterOf(metaOf(source))).toBe(to);
   const operator = await stack.operator();
   // Also the brokers' writes follow: MOVED leads them.
-  const revoked = await eventually(() => operator.revoke({ selector: { source } }), {
+  const revoked = await eventually(() => operator.revoke({ selector: { source }, reason: 'a test' }), {
     what: 'a revocation on the new node',
     withinMs: BACK_WITHIN_MS,
   });
@@ -135,7 +135,7 @@ it('a node is lost under load: what is held is served, its replica takes over, a
   }
   expect(stack.idpCalls() - calls).toBe(hit.filter(Boolean).length);
   const operator = await stack.operator();
-  expect(await operator.revoke({ selector: { all: true } })).toMatchObject({
+  expect(await operator.revoke({ selector: { all: true }, reason: 'a test' })).toMatchObject({
     complete: true,
     brokers: { expected: BROKERS, acked: BROKERS },
   });

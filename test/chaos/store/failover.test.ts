@@ -119,7 +119,7 @@ describe('Sentinel', () => {
       expect(refusalsIn(replies)).toEqual([]);
       expect(stack.idpCalls() - calls).toBe(1);
       const operator = await stack.operator();
-      expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({
+      expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
         complete: true,
         brokers: { expected: 2, acked: 2 },
       });
@@ -171,7 +171,12 @@ describe('a replica that takes over, and has not heard of the last writes', () =
     const revoked = await handle.get();
     await pause();
     const operator = await stack.operator();
-    const reply = await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 5_000 });
+    const reply = await operator.revoke({
+      selector: { source: 'payments-api' },
+      wait: true,
+      timeoutMs: 5_000,
+      reason: 'a test',
+    });
     // No promise that a failover keeps it: nothing is on a disk or on a replica.
     expect(reply).toMatchObject({ complete: true, durable: false });
     const billing = createRawCaller(await stack.connectAs('billing'), 'billing');
@@ -208,7 +213,7 @@ describe('a replica that takes over, and has not heard of the last writes', () =
     const orders = await stack.connectAs('orders');
     const first = await ask(orders, 'orders', 'payments-api');
     await pause();
-    await (await stack.operator()).revoke({ selector: { source: 'payments-api' } });
+    await (await stack.operator()).revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
     const calls = stack.idpCalls();
     stack.idp.setHanging(true);
     const asked = ask(orders, 'orders', 'payments-api');
@@ -237,7 +242,7 @@ it('F15: a master that becomes a read-only replica: a clear error, held tokens g
   // Of a master that is not there: it keeps what it has, and takes no writes.
   await stack.direct.replicaof('127.0.0.1', 1);
   const operator = await stack.operator();
-  await expect(operator.revoke({ selector: { source: 'payments-api' } })).rejects.toMatchObject({
+  await expect(operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).rejects.toMatchObject({
     code: 'STORE_UNAVAILABLE',
   });
   expect(await raw.refusal(notHeld)).toMatchObject({ code: 'STORE_UNAVAILABLE' });
@@ -249,7 +254,9 @@ it('F15: a master that becomes a read-only replica: a clear error, held tokens g
 
   await stack.direct.replicaof('NO', 'ONE');
   await whenAllReady(stack);
-  expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({ complete: true });
+  expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
+    complete: true,
+  });
   expect(refusalsIn([await raw.answer(notHeld), await raw.answer(held)])).toEqual([]);
   expect(warnings).toEqual([]);
 });

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 beforeEach(async () => {
-  await (await stack.operator()).revoke({ selector: { slot } });
+  await (await stack.operator()).revoke({ selector: { slot }, reason: 'a test' });
 });
 
 /** The replies of Redis vanish from the moment on at which a broker sends this script. Resolves at that moment. */
@@ -95,7 +95,7 @@ it('F11: the reply to a revocation is lost: it is reported as failed, and holds 
   const before = await ask(orders, 'orders', 'payments-api');
   const operator = await stack.operator();
   const lost = loseRepliesFrom('revoke');
-  const revoked = operator.revoke({ selector: { slot } });
+  const revoked = operator.revoke({ selector: { slot }, reason: 'a test' });
   const refusal = expect(revoked).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   await lost;
   await eventually(async () => (await stack.direct.keys(`{test:*}:floor:${slot}`)).length === 1, {
@@ -108,5 +108,5 @@ it('F11: the reply to a revocation is lost: it is reported as failed, and holds 
   const after = await ask(orders, 'orders', 'payments-api');
   expect(after.generation).toBeGreaterThan(before.generation);
   expect(after.accessToken).not.toBe(before.accessToken);
-  expect(await operator.revoke({ selector: { slot } })).toMatchObject({ complete: true });
+  expect(await operator.revoke({ selector: { slot }, reason: 'a test' })).toMatchObject({ complete: true });
 });

@@ -67,7 +67,10 @@ it('F16: Redis out of memory: an error without a call, what is held is served, r
   expect(stack.logLines.some((line) => line.includes('OOM'))).toBe(true);
   // What takes tokens back must not depend on room for new ones.
   const operator = await stack.operator();
-  expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({ complete: true, slots: 1 });
+  expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
+    complete: true,
+    slots: 1,
+  });
   expect(codesOf(await answers(HELD))).toEqual(new Set(['STORE_UNAVAILABLE']));
 
   await stack.direct.config('SET', 'maxmemory', '0');
@@ -105,12 +108,12 @@ it.each([
     const revoked = await handle.get();
     const operator = await stack.operator();
     // Each write is on disk before it is answered: this is durable.
-    expect(await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 5_000 })).toMatchObject(
-      {
-        complete: true,
-        durable: true,
-      },
-    );
+    expect(
+      await operator.revoke({ selector: { source: 'payments-api' }, wait: true, timeoutMs: 5_000, reason: 'a test' }),
+    ).toMatchObject({
+      complete: true,
+      durable: true,
+    });
     const before = await handle.get();
     await answers(HELD);
     const calls = stack.idpCalls();
@@ -131,7 +134,7 @@ it.each([
     // A replica counts when it holds a lease of the new epoch.
     await eventually(
       async () => {
-        const { complete, brokers } = await operator.revoke({ selector: { source: 'payments-api' } });
+        const { complete, brokers } = await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' });
         return complete && brokers.expected === BROKERS && brokers.acked === BROKERS;
       },
       { what: 'a revocation that every replica confirms', withinMs: BACK_WITHIN_MS },

@@ -129,7 +129,7 @@ it('F11: a revocation while Redis is blackholed fails loudly within the deadline
   const operator = await stack.operator();
   stack.proxy.halfOpen();
   const { tookMs } = await timed(() =>
-    expect(operator.revoke({ selector: { source: 'payments-api' } })).rejects.toMatchObject({
+    expect(operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
     }),
   );
@@ -137,7 +137,10 @@ it('F11: a revocation while Redis is blackholed fails loudly within the deadline
   expect(stack.logLines.some((line) => line.includes('admin: failed, nothing is promised'))).toBe(true);
   stack.proxy.mend();
   await whenAllReady(stack);
-  expect(await operator.revoke({ selector: { source: 'payments-api' } })).toMatchObject({ complete: true, slots: 1 });
+  expect(await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' })).toMatchObject({
+    complete: true,
+    slots: 1,
+  });
 });
 
 it('connections that Redis kills under load cost no caller anything, and are opened again', async () => {

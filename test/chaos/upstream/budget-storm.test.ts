@@ -143,7 +143,7 @@ it(
     for (let reserveUsed = 0; reserveUsed === 0; revocations++) {
       const before = refusals.length;
       await eventually(() => refusals.length > before, { what: 'callers who are refused' });
-      await operator.revoke({ selector: { source: 'kept' } });
+      await operator.revoke({ selector: { source: 'kept' }, reason: 'a test' });
       expect(await served('kept', revoked.slice(0, RESERVE))).toBe(RESERVE);
       // The calls count for a window from their end.
       reserveUsed = (await governed.budgetOf('kept')).limits[0]?.reserveUsed ?? 0;

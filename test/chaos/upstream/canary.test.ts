@@ -141,7 +141,7 @@ const FAULTS: readonly (readonly [string, () => Promise<void>])[] = [
       const { epoch } = await client.source(SOURCE).get();
       await stack.redis.kill('SIGKILL');
       const operator = await stack.operator();
-      await seen.outcome('without Redis: a revocation', operator.revoke({ selector: { all: true } }));
+      await seen.outcome('without Redis: a revocation', operator.revoke({ selector: { all: true }, reason: 'a test' }));
       await seen.outcome(
         'without Redis: a report',
         client.source(SOURCE).reportRejected(await client.source(SOURCE).get()),
@@ -186,9 +186,9 @@ async function malformedRequests(): Promise<void> {
     { scope: { x: canary } },
     { audience: `${canary}\n` },
     { generation: canary, epoch: 1 },
-    { selector: { slot: canary } },
-    { selector: { source: canary }, wait: canary },
-    { selector: canary },
+    { selector: { slot: canary }, reason: 'a test' },
+    { selector: { source: canary }, wait: canary, reason: 'a test' },
+    { selector: canary, reason: 'a test' },
     { instance: `${canary}.`, holds: [] },
     { instance: 'x', known: canary, holds: [{ source: canary, slots: [[slot, 1]] }] },
     { instance: 'x', holds: [{ source: SOURCE, slots: [[canary, 1]] }] },

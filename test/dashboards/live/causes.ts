@@ -44,7 +44,7 @@ async function trafficBegins(deployment: Deployment): Promise<void> {
 
 async function missesAnInvalidation(deployment: Deployment): Promise<void> {
   const { epochs, vseqs } = await synchronise(deployment, { instance: 'forgetful' });
-  await deployment.operator.revoke({ selector: { source: 'calm' } });
+  await deployment.operator.revoke({ selector: { source: 'calm' }, reason: 'a test' });
   await synchronise(deployment, { instance: 'forgetful', known: { epochs, vseqs } });
   await synchronise(deployment, { instance: 'forgetful', leaving: true });
 }
@@ -53,7 +53,7 @@ async function isRevokedInTheAir({ governed, operator }: Deployment): Promise<vo
   const before = governed.idp.of('airborne').length;
   const flying = governed.ask('airborne');
   await eventually(() => governed.idp.of('airborne').length > before, { what: 'the call to be under way' });
-  await operator.revoke({ selector: { source: 'airborne' } });
+  await operator.revoke({ selector: { source: 'airborne' }, reason: 'a test' });
   await flying;
 }
 
@@ -171,7 +171,7 @@ export const CAUSES: readonly Cause[] = [
     happens: async (deployment) => {
       // It would never confirm.
       await synchronise(deployment, { instance: 'reporting', leaving: true });
-      await deployment.operator.revoke({ selector: { source: 'calm' }, wait: true, timeoutMs: 5_000 });
+      await deployment.operator.revoke({ selector: { source: 'calm' }, reason: 'a test', wait: true, timeoutMs: 5_000 });
     },
     shows: [
       ...on('revocation', ['Revocations', 'Time of a revocation', 'Propagation', 'Propagation, last hour']),
@@ -182,7 +182,7 @@ export const CAUSES: readonly Cause[] = [
     what: 'a near cache that never confirms',
     happens: async (deployment) => {
       await synchronise(deployment, { instance: 'ghost' });
-      await deployment.operator.revoke({ selector: { source: 'calm' }, wait: true, timeoutMs: 300 });
+      await deployment.operator.revoke({ selector: { source: 'calm' }, reason: 'a test', wait: true, timeoutMs: 300 });
       await synchronise(deployment, { instance: 'ghost', leaving: true });
     },
     shows: [...on('revocation', ['Stragglers']), 'alert TokenBrokerRevocationNotConfirmed'],
@@ -204,7 +204,7 @@ export const CAUSES: readonly Cause[] = [
     what: 'a provider that returns what was revoked',
     happens: async ({ governed, operator }) => {
       await governed.ask('repeating');
-      await operator.revoke({ selector: { source: 'repeating' } });
+      await operator.revoke({ selector: { source: 'repeating' }, reason: 'a test' });
       await governed.ask('repeating');
     },
     shows: ['alert TokenBrokerFenceRefusals'],
@@ -256,7 +256,7 @@ export const CAUSES: readonly Cause[] = [
       await withRedis(governed.stack, async (redis) => {
         for (const key of await redis.keys(NEAR_CACHES)) await redis.del(key).then(() => redis.set(key, 'not a set'));
       });
-      await operator.revoke({ selector: { source: 'calm' } }).catch(() => undefined);
+      await operator.revoke({ selector: { source: 'calm' }, reason: 'a test' }).catch(() => undefined);
     },
     shows: [
       ...on('overview', ['Redis commands that failed']),

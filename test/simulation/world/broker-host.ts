@@ -13,7 +13,7 @@ import type { SimulatedProcess } from '@token-broker/testing';
 import type { SimulatedConnection } from '@token-broker/testing';
 import { configurationFor, COMMAND_TIMEOUT_MS } from './configuration.js';
 import { natsLinkOf } from './nats-link.js';
-import { logTo, NO_METRICS } from './silence.js';
+import { auditTo, logTo, NO_METRICS } from './silence.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How long a broker that is told to end may take. */
@@ -78,6 +78,7 @@ export class BrokerHost {
       queue: 'token-broker',
       clock,
       log,
+      audit: auditTo(world.noteOf(name)),
       metrics: NO_METRICS,
     });
     const store = world.redis.store(process, world.scripts(process), COMMAND_TIMEOUT_MS);
@@ -104,6 +105,7 @@ export class BrokerHost {
         service: sabotage?.service?.(observed, clock) ?? observed,
         subjects,
         log,
+        audit: auditTo(world.noteOf(name)),
         metrics: upstream.metrics(NO_METRICS, process),
         createProvider: (source) => {
           const provider = world.idp.provider(source.name, shape.timeoutMs, process);

@@ -1,4 +1,4 @@
-import type { Log, LogFields, Metrics } from '@token-broker/broker/simulation';
+import type { Audit, Log, LogFields, Metrics } from '@token-broker/broker/simulation';
 
 /** Metrics that nobody reads. */
 export const NO_METRICS = new Proxy({} as Metrics, { get: () => () => undefined });
@@ -15,6 +15,17 @@ export function logTo(note: ((text: string) => void) | undefined): Log {
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    audit: write('audit'),
+  };
+}
+
+/** An audit trail that is always written, as notes in a timeline where there is one. */
+export function auditTo(note: ((text: string) => void) | undefined): Audit {
+  const write = (entry: object): void => note?.(`audit ${JSON.stringify(entry)}`);
+  return {
+    note: write,
+    write(entry) {
+      write(entry);
+      return Promise.resolve(true);
+    },
   };
 }

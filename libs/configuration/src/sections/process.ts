@@ -1,27 +1,8 @@
-import { ok } from '@token-broker/foundation';
-import { bytes, choice, duration, integer, parseHostAndPort, withDefault } from '../scalars.js';
-import { crossCheck, refuse, setting, settings, wrongKind } from '../settings.js';
+import { bytes, choice, duration, integer, withDefault } from '../scalars.js';
+import { crossCheck, settings } from '../settings.js';
 
 /** What a near cache may miss before it turns suspect: heartbeats come once a tick. */
 const TICKS_UNTIL_SUSPECT = 3;
-
-const listen = setting(
-  {
-    type: 'string',
-    description: 'Address and port of the HTTP server; without an address: every interface. Port 0: any free one.',
-  },
-  (input) => {
-    if (typeof input !== 'string') return refuse(wrongKind('address:port', input));
-    const parsed = parseHostAndPort(input);
-    return parsed === undefined
-      ? refuse('expected address:port', 'such as "127.0.0.1:9464", "[::1]:9464" or ":9464"')
-      : ok(parsed);
-  },
-);
-
-export const httpSchema = settings('The HTTP server for /metrics, /livez and /readyz.', {
-  listen: listen.prefault('127.0.0.1:9464'),
-});
 
 export const logSchema = settings('Logging, as JSON lines on standard output.', {
   level: withDefault(choice('The least severe level that is written.', ['debug', 'info', 'warn', 'error']), 'info'),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { givenToken, identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
+import { givenToken, identifier, milliseconds, ordinal, partition, reason, slot, version } from '../fields.js';
 import { nearCacheSchema } from './near-cache.js';
 import { replicaStatusSchema, sourceCountsSchema } from './replicas.js';
 
@@ -27,8 +27,16 @@ export const listReplySchema = z.object({
 });
 export type ListReply = z.output<typeof listReplySchema>;
 
-/** Body of `status` and `reload`. */
+/** Body of `status`. */
 export const emptyRequestSchema = z.strictObject({ v: version.optional() });
+
+/** Body of `reload`. */
+export const reloadRequestSchema = z.strictObject({
+  v: version.optional(),
+  /** For the audit trail. */
+  reason: reason.optional(),
+});
+export type ReloadRequest = z.output<typeof reloadRequestSchema>;
 
 /** Where the line of refresh tokens of one source stands, where its grant spends them. */
 export const refreshTokenStatusSchema = z.object({
@@ -127,6 +135,8 @@ export const setRefreshTokenRequestSchema = z.strictObject({
   v: version.optional(),
   source: identifier,
   refreshToken: givenToken,
+  /** For the audit trail. */
+  reason: reason.optional(),
 });
 export type SetRefreshTokenRequest = z.output<typeof setRefreshTokenRequestSchema>;
 

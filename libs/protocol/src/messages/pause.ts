@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { identifier, milliseconds, version } from '../fields.js';
+import { identifier, milliseconds, reason, version } from '../fields.js';
 
 /** Body of `pause` and `resume`. */
 export const pauseRequestSchema = z.strictObject({
   v: version.optional(),
   source: identifier,
-  reason: z.string().max(500).optional(),
+  /** For the audit trail. */
+  reason: reason.optional(),
 });
 export type PauseRequest = z.output<typeof pauseRequestSchema>;
 

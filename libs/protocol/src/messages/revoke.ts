@@ -1,24 +1,30 @@
 import { z } from 'zod';
-import { identifier, milliseconds, ordinal, slot, version } from '../fields.js';
+import { identifier, milliseconds, ordinal, reason, slot, version } from '../fields.js';
 import { LIMITS } from '../limits.js';
 import { nearCacheSchema } from './near-cache.js';
 import { selectorSchema } from './selector.js';
 
 /** Body of `admin.<caller>.revoke`. */
-export const revokeRequestSchema = z.strictObject({
-  v: version.optional(),
-  selector: selectorSchema,
-  /** Counts what would go; changes nothing. */
-  dryRun: z.boolean().optional(),
-  /** Waits until every connected near cache has confirmed, at most `timeoutMs`. */
-  wait: z.boolean().optional(),
-  timeoutMs: milliseconds.max(LIMITS.deadlineMs).optional(),
-  /** Also takes the tokens back at the identity provider, where it has a way to (RFC 7009). */
-  atProvider: z.boolean().optional(),
-  /** Of a slot or a source: fetches the successor of each token first, and revokes nothing that has none. */
-  graceful: z.boolean().optional(),
-  reason: z.string().max(500).optional(),
-});
+export const revokeRequestSchema = z
+  .strictObject({
+    v: version.optional(),
+    selector: selectorSchema,
+    /** Counts what would go; changes nothing. */
+    dryRun: z.boolean().optional(),
+    /** Waits until every connected near cache has confirmed, at most `timeoutMs`. */
+    wait: z.boolean().optional(),
+    timeoutMs: milliseconds.max(LIMITS.deadlineMs).optional(),
+    /** Also takes the tokens back at the identity provider, where it has a way to (RFC 7009). */
+    atProvider: z.boolean().optional(),
+    /** Of a slot or a source: fetches the successor of each token first, and revokes nothing that has none. */
+    graceful: z.boolean().optional(),
+    /** For the audit trail. Required, but for a dry run. */
+    reason: reason.optional(),
+  })
+  .superRefine(({ dryRun, reason: given }, context) => {
+    if (dryRun !== true && given === undefined)
+      context.addIssue({ code: 'custom', path: ['reason'], message: 'is required: it is written to the audit trail' });
+  });
 export type RevokeRequest = z.output<typeof revokeRequestSchema>;
 
 /** Who has confirmed. Lists are cut so that a reply fits; counts and percentiles are of all. */
@@ -65,6 +71,11 @@ export const revokeReplySchema = z.object({
   broadcast: z.boolean(),
   /** Every broker has confirmed or lost its lease, and the revocation stood in Redis after that. */
   complete: z.boolean(),
+  /**
+   * The order was safe in the audit trail before anything was done, and its result before this reply. `false`: the trail
+   * could not be written, and it was revoked all the same. Absent in a dry run, and in replies of older brokers.
+   */
+  audited: z.boolean().optional(),
   brokers: z.object({ expected: ordinal, acked: ordinal }),
   receipts: receiptsSchema.optional(),
   graceful: gracefulSchema.optional(),

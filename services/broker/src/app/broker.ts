@@ -1,6 +1,6 @@
 import { delay, within, type Aead, type Clock, type Random } from '@token-broker/foundation';
 import type { Configuration } from '@token-broker/configuration';
-import type { Subjects } from '@token-broker/protocol';
+import { encode, failure, type Subjects } from '@token-broker/protocol';
 import { Acknowledgements } from './cluster/acknowledgements.js';
 import { Administration } from './requests/administration.js';
 import { BudgetWatch } from './upstream/budget-watch.js';
@@ -16,6 +16,7 @@ import { LEASE_TICKS, LeaseKeeper } from './cluster/lease-keeper.js';
 import { Memory } from './memory/memory.js';
 import { Notices } from './cluster/notices.js';
 import { OwnCalls } from './upstream/own-calls.js';
+import type { Audit } from './ports/audit.js';
 import type { Bus, Service, ServiceRequest } from './ports/bus.js';
 import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
@@ -49,6 +50,7 @@ export interface BrokerPorts {
   readonly service: Service;
   readonly subjects: Subjects;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   readonly createProvider: ProviderFactory;
   /** Reads the configuration's source again; the problems of one that is broken, by line. */
@@ -62,6 +64,8 @@ export interface BrokerPorts {
 
 /** Redis is tried again so often until the broker has begun. */
 const BEGIN_RETRY_MS = 250;
+/** When an operator may try again that came too early. */
+const ELSEWHERE_MS = 1_000;
 
 /** One broker replica: the use cases, wired to their ports. It knows neither NATS nor Redis. */
 export class Broker {
@@ -86,7 +90,7 @@ export class Broker {
 
   constructor(ports: BrokerPorts, configuration: Configuration) {
     this.#ports = ports;
-    const { clock, random, aead, store, locks, bus, subjects, log, broker, version } = ports;
+    const { clock, random, aead, store, locks, bus, subjects, log, audit, broker, version } = ports;
     const { cluster, namespace } = configuration;
     const tally = new Tally(clock);
     const metrics = tally.listening(ports.metrics);
@@ -131,6 +135,7 @@ export class Broker {
       publisher,
       codec,
       log,
+      audit,
       metrics,
       timing,
       recipeKey,
@@ -140,7 +145,7 @@ export class Broker {
         familyEnds.over(source, family);
       },
     };
-    const subjectCheck = new SubjectCheck({ clock, sources, log });
+    const subjectCheck = new SubjectCheck({ clock, sources, log, audit });
     const getToken = new GetToken({
       ...flight,
       routes,
@@ -175,6 +180,7 @@ export class Broker {
       publisher,
       sources,
       log,
+      audit,
       metrics,
       broker,
       leaseMs,
@@ -251,6 +257,7 @@ export class Broker {
         revocation,
         createProvider: ports.createProvider,
         log,
+        audit,
         metrics,
         readConfiguration: ports.readConfiguration,
         onApplied: () => {
@@ -321,6 +328,15 @@ export class Broker {
   async #settle(): Promise<void> {
     await this.#getToken.settle();
     await Promise.all([this.#refreshTokens.settle(), this.#governor.settled()]);
+  }
+
+  /** An operators' request that came by another way than NATS, whoever its caller was found to be. */
+  async administer(request: Omit<ServiceRequest, 'verb'>): Promise<Uint8Array> {
+    if (!this.#begun || this.#stopping) {
+      const state = this.#stopping ? 'is shutting down' : 'has not read Redis yet';
+      return encode({ v: 1, error: failure('BROKER_UNAVAILABLE', `this broker ${state}`, ELSEWHERE_MS) });
+    }
+    return this.#handlers.admin({ ...request, verb: 'admin' });
   }
 
   /** Reads the configuration again; a broken one changes nothing. Never rejects. */

@@ -3,6 +3,7 @@ import type { Configuration } from '@token-broker/configuration';
 import type { ReloadReply } from '@token-broker/protocol';
 import { Keyring } from './tokens/keyring.js';
 import { StoreError, type Store } from './ports/store.js';
+import type { Audit } from './ports/audit.js';
 import type { Log, Metrics } from './ports/telemetry.js';
 import { loadRecipeKey } from './tokens/recipe-key.js';
 import { cutoffId, planConfiguration, type ProviderFactory } from './sources/reconfigure.js';
@@ -21,6 +22,7 @@ export interface ConfigurationPorts {
   readonly revocation: RevocationPorts;
   readonly createProvider: ProviderFactory;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   /** Reads the configuration's source again; the problems of one that is broken, by line. */
   readonly readConfiguration: () => Promise<Configuration | readonly string[]>;
@@ -141,7 +143,7 @@ export class ConfigurationInForce {
    * swap nothing has happened; after it what could not be done is owed.
    */
   async #apply(configuration: Configuration, isNews: boolean): Promise<void> {
-    const { aead, store, sources, keyring, random, revocation, createProvider, log } = this.#ports;
+    const { aead, store, sources, keyring, random, revocation, createProvider, log, audit } = this.#ports;
     const { keys } = configuration.encryption;
     // Under the new keys, so that none of the old ones is needed for it when they are taken out.
     const ports = { store, keyring: new Keyring(aead, keys), random };
@@ -168,6 +170,13 @@ export class ConfigurationInForce {
       revocation.memory.dropWhere((_, source) => source === name);
       this.#owed.set(name, policy);
     }
+    if (isNews || plan.snapshot.fingerprint !== before.fingerprint)
+      audit.note({
+        event: 'configuration.in-force',
+        by: 'configuration',
+        result: 'done',
+        facts: { policy, changed: [...changed].join(' ') },
+      });
     log.info('configuration: in force', { policy, sources: [...plan.snapshot.sources.keys()], changed: [...changed] });
     try {
       await this.#cutOff();

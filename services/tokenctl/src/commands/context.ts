@@ -5,6 +5,7 @@ import { checkConnectionOptions, type GlobalOptions } from '../connection-settin
 import { CONTEXT_FIELDS, withContext, withoutContext, type Context, type Contexts } from '../contexts/context.js';
 import { requireContext, tokensOf } from '../contexts/own-contexts.js';
 import { dropCached } from '../dropped-tokens.js';
+import { checkedUrl } from '../http-settings.js';
 import { examples, type Invocation } from '../invocation.js';
 import { requireContextName } from '../option-parsers.js';
 import { printable } from '../output/style.js';
@@ -115,12 +116,13 @@ export async function removeContext(invocation: Invocation, command: Command, gi
 
 function contextOf(name: string, options: GlobalOptions): Context {
   checkConnectionOptions(options);
+  if (options.url !== undefined) checkedUrl(options.url);
   const given = Object.fromEntries(
     CONTEXT_FIELDS.flatMap((field) => (options[field] === undefined ? [] : [[field, options[field]]])),
   );
   if (Object.keys(given).length === 0)
     throw usageFailure('it is not said what to keep', 'Give connection options, such as --server and --user.');
-  for (const file of ['passwordFile', 'creds', 'nkeyFile', 'tlsCa'] as const) {
+  for (const file of ['passwordFile', 'creds', 'nkeyFile', 'tlsCa', 'tokenFile', 'tlsCert', 'tlsKey'] as const) {
     if (given[file] === '-')
       throw usageFailure('a context cannot keep standard input', 'Name a file, or give "-" when the context is used.');
     // A context is used from other directories.
@@ -138,10 +140,12 @@ function renderContexts({ current, all }: Contexts): string {
     { heading: 'LOGIN' },
     { heading: 'CALLER' },
   ];
-  const rows = all.map(({ name, server, user, creds, nkeyFile, caller }) => [
+  const rows = all.map(({ name, server, url, user, creds, nkeyFile, tokenFile, tlsCert, caller }) => [
     name === current ? '*' : '',
     name,
-    ...[server, user ?? creds ?? nkeyFile, caller ?? user].map((text) => printable(text ?? '-')),
+    ...[server ?? url, user ?? creds ?? nkeyFile ?? tokenFile ?? tlsCert, caller ?? user].map((text) =>
+      printable(text ?? '-'),
+    ),
   ]);
   return renderTable(columns, rows);
 }

@@ -12,6 +12,7 @@ import { EXIT } from '../exit-codes.js';
 import { examples, type Invocation } from '../invocation.js';
 import { once } from '../option-parsers.js';
 import { renderExaminations } from '../output/doctor-page.js';
+import type { Door } from '../surroundings.js';
 
 interface DoctorOptions {
   readonly config?: string;
@@ -62,21 +63,20 @@ async function ofConfiguration(invocation: Invocation, command: Command, path: s
 /** With a configuration to look at, brokers that cannot be asked are a finding; without one there is nothing else to do. */
 async function ofBrokers(invocation: Invocation, command: Command, hasOther: boolean): Promise<Examination[]> {
   const unasked = ['NATS permissions', 'brokers', 'sources'];
-  let settings: ConnectionSettings;
+  let settings: ConnectionSettings | undefined;
   try {
-    settings = await invocation.settings(command);
+    if ((await invocation.httpSettings(command)) === undefined) settings = await invocation.settings(command);
   } catch (error) {
     if (!hasOther) throw error;
     const { message } = toCommandFailure(error);
     return unasked.map((what) => ({ what, findings: [], skipped: message }));
   }
-  const { caller, subjectPrefix } = settings;
   try {
     return await invocation.throughDoor(command, async (door) => {
-      const permissions = await permissionFindings(door, caller, subjectPrefix);
+      const permissions = await ofPermissions(door, settings);
       const status = await door.operator.status();
       return [
-        { what: 'NATS permissions', findings: permissions },
+        permissions,
         { what: 'brokers', findings: brokerFindings(status) },
         { what: 'sources', findings: sourceFindings(status) },
       ];
@@ -91,4 +91,10 @@ async function ofBrokers(invocation: Invocation, command: Command, hasOther: boo
     );
     return [{ what: 'brokers', findings: [finding] }];
   }
+}
+
+async function ofPermissions(door: Door, settings: ConnectionSettings | undefined): Promise<Examination> {
+  const what = 'NATS permissions';
+  if (settings === undefined) return { what, findings: [], skipped: 'the brokers were asked over HTTP' };
+  return { what, findings: await permissionFindings(door, settings.caller, settings.subjectPrefix) };
 }

@@ -3,6 +3,7 @@ import { formatDuration } from '@token-broker/foundation';
 import { Command, Option } from 'commander';
 import { cacheTtlMs } from '../cache-settings.js';
 import { usageFailure } from '../command-failure.js';
+import type { GlobalOptions } from '../connection-settings.js';
 import { examples, type Invocation } from '../invocation.js';
 import { duration, once, requireSource } from '../option-parsers.js';
 import type { Printer } from '../output/printer.js';
@@ -80,7 +81,9 @@ async function obtain(
   parameters: SourceOptions,
   { cache: isCacheWanted, minTtl: minTtlMs }: GetOptions,
 ): Promise<Obtained> {
-  const fetch = (): Promise<Token> => invocation.throughDoor(command, (door) => door.get(source, parameters, minTtlMs));
+  const fetch = (): Promise<Token> => invocation.throughNats(command, (door) => door.get(source, parameters, minTtlMs));
+  if (command.optsWithGlobals<GlobalOptions>().url !== undefined)
+    throw usageFailure('tokens are not given out over HTTP', 'Leave out --url: `get` goes through NATS.');
   const ttlMs = isCacheWanted ? cacheTtlMs(invocation.surroundings.env) : 0;
   const cache = ttlMs === 0 ? undefined : invocation.tokenCache(command, ttlMs);
   const settings = await invocation.settings(command);

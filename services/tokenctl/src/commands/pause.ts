@@ -2,7 +2,7 @@ import type { PauseReply } from '@token-broker/protocol';
 import { Command } from 'commander';
 import { CommandFailure, toCommandFailure } from '../command-failure.js';
 import { examples, type Invocation } from '../invocation.js';
-import { once, requireReason, requireSource } from '../option-parsers.js';
+import { once, reasonFrom, requireSource } from '../option-parsers.js';
 import type { Style } from '../output/style.js';
 import { timeOf } from '../output/texts.js';
 
@@ -21,7 +21,7 @@ export function pauseCommand(invocation: Invocation): Command {
       'after',
       examples(
         'tokenctl pause payments-api --reason "credential leaked"',
-        'tokenctl pause payments-api && tokenctl revoke --source payments-api --yes',
+        'tokenctl pause payments-api && tokenctl revoke --source payments-api --yes --reason "credential leaked"',
       ),
     )
     .action(run(invocation, 'pause'));
@@ -47,11 +47,8 @@ function described(name: string, summary: string, description: string): Command 
 }
 
 function run(invocation: Invocation, verb: 'pause' | 'resume') {
-  return async (given: string, { reason }: PauseOptions, command: Command): Promise<void> => {
-    const request = {
-      source: requireSource(given),
-      ...(reason === undefined ? {} : { reason: requireReason(reason) }),
-    };
+  return async (given: string, options: PauseOptions, command: Command): Promise<void> => {
+    const request = { source: requireSource(given), ...reasonFrom(options) };
     const reply = await invocation.throughDoor(command, (door) =>
       door.operator[verb](request).catch((error: unknown) => {
         throw withDoubt(error, verb);
@@ -80,7 +77,7 @@ function rendered({ source, paused, changed, sinceMs = 0 }: PauseReply, style: S
 function withDoubt(error: unknown, verb: string): CommandFailure {
   const { code, message, remedy, exitCode, details } = toCommandFailure(error);
   const inDoubt = `It may have happened or not: \`tokenctl status\` shows it. Doing it again is safe.`;
-  const isInDoubt = code === 'DEADLINE' || code === 'NATS_UNAVAILABLE' || code === 'STORE_UNAVAILABLE';
+  const isInDoubt = code === 'DEADLINE' || code === 'NATS_UNAVAILABLE' || code === 'HTTP_UNAVAILABLE' || code === 'STORE_UNAVAILABLE';
   const text = { code, message, remedy: isInDoubt ? inDoubt : remedy };
   return new CommandFailure(text, exitCode, { ...details, verb });
 }

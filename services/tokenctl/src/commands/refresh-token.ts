@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { CommandFailure, toCommandFailure, usageFailure } from '../command-failure.js';
 import { dropCached } from '../dropped-tokens.js';
 import { examples, type Invocation } from '../invocation.js';
-import { requireSource } from '../option-parsers.js';
+import { once, reasonFrom, requireSource } from '../option-parsers.js';
 import type { Style } from '../output/style.js';
 import { counted } from '../output/texts.js';
 import { tokensFromInput } from '../standard-input.js';
@@ -24,12 +24,13 @@ function setCommand(invocation: Invocation): Command {
       'Reads a refresh token from standard input and gives it to the brokers: the first one of a source, or another in place of one that the identity provider refuses (REAUTH_REQUIRED). Nothing else takes it: an argument would be read by everybody who can list processes.',
     )
     .argument('<source>', 'the name under `sources:`')
+    .option('--reason <text>', 'why, for the audit trail', once)
     .allowExcessArguments()
     .addHelpText(
       'after',
       examples('tokenctl refresh-token set mailbox < refresh-token.txt', 'tokenctl refresh-token set mailbox --json'),
     )
-    .action(async (given: string, _options: object, command: Command) => {
+    .action(async (given: string, options: { readonly reason?: string }, command: Command) => {
       if (command.args.length > 1)
         throw usageFailure(
           'a refresh token is not taken as an argument: everybody who can list processes would read it',
@@ -37,9 +38,10 @@ function setCommand(invocation: Invocation): Command {
         );
       const printer = invocation.printer(command);
       const source = requireSource(given);
+      const reason = reasonFrom(options);
       const [refreshToken = ''] = await tokensFromInput(invocation, command, `refresh token of ${source}`);
       const reply = await invocation.throughDoor(command, (door) =>
-        door.operator.setRefreshToken({ source, refreshToken }).catch((error: unknown) => {
+        door.operator.setRefreshToken({ source, refreshToken, ...reason }).catch((error: unknown) => {
           throw explained(error, source);
         }),
       );

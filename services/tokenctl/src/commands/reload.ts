@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { CommandFailure } from '../command-failure.js';
 import { EXIT } from '../exit-codes.js';
 import { examples, type Invocation } from '../invocation.js';
+import { once, reasonFrom } from '../option-parsers.js';
 import { printable } from '../output/style.js';
 
 /** `reload`: brokers read their configuration again. */
@@ -11,10 +12,12 @@ export function reloadCommand(invocation: Invocation): Command {
     .description(
       'Has every broker read its configuration file again, and reports how it went in the one that answers. A file with a problem changes nothing.',
     )
+    .option('--reason <text>', 'why, for the audit trail', once)
     .addHelpText('after', examples('tokenctl check broker.yaml && tokenctl reload'))
-    .action(async (_options: object, command: Command) => {
+    .action(async (options: { readonly reason?: string }, command: Command) => {
+      const given = reasonFrom(options);
       const printer = invocation.printer(command);
-      const reply = await invocation.throughDoor(command, (door) => door.operator.reload());
+      const reply = await invocation.throughDoor(command, (door) => door.operator.reload(given));
       if (reply.outcome === 'refused') {
         for (const problem of reply.problems) printer.note(printable(problem));
         throw new CommandFailure(

@@ -4,7 +4,7 @@ import { CommandFailure, toCommandFailure, usageFailure } from '../command-failu
 import type { GlobalOptions } from '../connection-settings.js';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { examples, type Invocation } from '../invocation.js';
-import { once, requireReason } from '../option-parsers.js';
+import { MAX_REASON_CHARACTERS, once, requireReason } from '../option-parsers.js';
 import { dropCached } from '../dropped-tokens.js';
 import { showWaiting } from '../output/progress.js';
 import { counted } from '../output/texts.js';
@@ -35,18 +35,18 @@ export function revokeCommand(invocation: Invocation): Command {
     .option('--wait', 'wait until every near cache has confirmed, at most --timeout')
     .option('--graceful', 'fetch the successors first, at most --timeout; what has none stays (--source, --slot)')
     .option('--at-provider', 'take them back at the identity provider too (RFC 7009), at most --timeout')
-    .option('--reason <text>', 'for the audit trail', once)
+    .option('--reason <text>', 'why, for the audit trail; asked for where it is missing', once)
     .option('--fail-if-nothing', 'exit with 5 when nothing matched')
     .addHelpText(
       'after',
       examples(
         'tokenctl revoke --source payments-api --dry-run',
         'tokenctl revoke --source payments-api --wait --timeout 30s --reason "leaked in a log"',
-        'tokenctl revoke --source payments-api --graceful --yes',
-        'tokenctl revoke --token-stdin --yes < leaked-token.txt',
-        'tokenctl revoke --subject jane --at-provider --yes',
-        'tokenctl revoke --issued-before 2026-11-05T12:30:00Z --yes',
-        'tokenctl revoke --all --yes --wait --json',
+        'tokenctl revoke --source payments-api --graceful --yes --reason "new keys"',
+        'tokenctl revoke --token-stdin --yes --reason "found in a log" < leaked-token.txt',
+        'tokenctl revoke --subject jane --at-provider --yes --reason "end of contract"',
+        'tokenctl revoke --issued-before 2026-11-05T12:30:00Z --yes --reason INC-1234',
+        'tokenctl revoke --all --yes --wait --json --reason INC-1234',
       ),
     )
     .action(async (options: RevokeOptions, command: Command) => {
@@ -54,12 +54,14 @@ export function revokeCommand(invocation: Invocation): Command {
       requireSensible(options);
       const mustAsk = options.dryRun !== true && options.yes !== true;
       if (mustAsk) requireSomebodyToAsk(invocation, command);
+      requireReasonOrSomebodyToAsk(options, mustAsk);
       const exitCode = await invocation.throughDoor(command, async (door) => {
         if (mustAsk && !(await isWanted(invocation, door, selector, options))) {
           invocation.printer(command).note('Nothing was revoked.');
           return EXIT.failed;
         }
-        return run(invocation, command, door, selector, options);
+        const reason = await reasonOf(invocation, options);
+        return run(invocation, command, door, selector, { ...options, ...(reason === undefined ? {} : { reason }) });
       });
       invocation.exitCode = exitCode;
     });
@@ -83,6 +85,22 @@ function requireSomebodyToAsk({ surroundings }: Invocation, command: Command): v
     'a revocation must be confirmed, and there is nobody to ask: this is no terminal, or --json was given',
     'Look at it with --dry-run, then give --yes.',
   );
+}
+
+/** A revocation without a reason is refused by brokers too; who can be asked is asked. */
+function requireReasonOrSomebodyToAsk({ reason, dryRun }: RevokeOptions, canAsk: boolean): void {
+  if (reason === undefined && dryRun !== true && !canAsk) throw withoutReason();
+}
+
+async function reasonOf({ surroundings }: Invocation, { reason, dryRun }: RevokeOptions): Promise<string | undefined> {
+  if (reason !== undefined || dryRun === true) return reason;
+  const answer = (await surroundings.ask('Why? (for the audit trail)')).slice(0, MAX_REASON_CHARACTERS);
+  if (answer.trim() === '') throw withoutReason();
+  return answer;
+}
+
+function withoutReason(): CommandFailure {
+  return usageFailure('a revocation needs a reason', 'Say it for the audit trail: --reason "leaked in a log".');
 }
 
 /** Says what would go before it asks. */
@@ -113,15 +131,14 @@ async function run(
     awaited === undefined || printer.isJson ? undefined : showWaiting(invocation.surroundings, awaited, timeoutMs);
   let reply: RevokeReply;
   try {
-    reply = await door.operator.revoke({
+    const order = {
       selector,
-      ...(isDry ? { dryRun: true } : {}),
       ...(options.wait === true ? { wait: true } : {}),
       ...(options.atProvider === true ? { atProvider: true } : {}),
       ...(options.graceful === true ? { graceful: true } : {}),
       ...(awaited === undefined ? {} : { timeoutMs }),
-      ...(options.reason === undefined ? {} : { reason: options.reason }),
-    });
+    };
+    reply = await door.operator.revoke(isDry ? { ...order, dryRun: true } : { ...order, reason: options.reason ?? '' });
   } catch (error) {
     throw isDry ? error : withDoubt(error);
   } finally {
@@ -149,6 +166,7 @@ function withDoubt(error: unknown): CommandFailure {
   const doubt: Readonly<Record<string, string>> = {
     DEADLINE: 'The revocation may have happened or not. Revoke again with a longer --timeout: that is safe.',
     NATS_UNAVAILABLE: 'The revocation may have happened or not. Revoke again: that is safe.',
+    HTTP_UNAVAILABLE: `${remedy} The revocation may have happened or not: revoking again is safe.`,
     BROKER_UNAVAILABLE: `${remedy} Until then take it that nothing was revoked; revoking again is safe.`,
     STORE_UNAVAILABLE: `${remedy} Nothing is promised: take it that nothing was revoked, and revoke again.`,
   };
@@ -161,7 +179,7 @@ function exitCodeOf(reply: RevokeReply, { failIfNothing, atProvider }: RevokeOpt
   const isTakenBack = atProvider !== true || (provider !== undefined && provider.revoked === provider.asked);
   const isConfirmed = (receipts?.counts?.stragglers ?? receipts?.stragglers.length ?? 0) === 0;
   const isWhole = unjudged === 0 && (graceful?.failed ?? 0) === 0;
-  const isDone = reply.complete && reply.broadcast && isConfirmed && isTakenBack && isWhole;
+  const isDone = reply.complete && reply.broadcast && isConfirmed && isTakenBack && isWhole && reply.audited !== false;
   if (!reply.dryRun && !isDone) return EXIT.failed;
   return reply.slots === 0 && failIfNothing === true ? EXIT.nothing : EXIT.ok;
 }

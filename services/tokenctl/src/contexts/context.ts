@@ -6,6 +6,10 @@ export const CONTEXT_FIELDS = [
   'creds',
   'nkeyFile',
   'tlsCa',
+  'url',
+  'tokenFile',
+  'tlsCert',
+  'tlsKey',
   'caller',
   'prefix',
 ] as const;

@@ -1,8 +1,10 @@
 import { systemRandom, type Clock } from '@token-broker/foundation';
 import type { SourceOptions, Token } from '@token-broker/client';
+import type { RevocationOrder } from '@token-broker/client/operator';
 import {
   failure,
   TokenBrokerError,
+  type AuditRecord,
   type DescribeReply,
   type DescribeRequest,
   type ErrorCode,
@@ -12,11 +14,11 @@ import {
   type RefreshRequest,
   type ReloadReply,
   type RevokeReply,
-  type RevokeRequest,
   type SetRefreshTokenReply,
   type StatusReply,
 } from '@token-broker/protocol';
 import type { ConnectionSettings } from '../connection-settings.js';
+import type { HttpSettings } from '../http-settings.js';
 import { runTokenctl } from '../program.js';
 import type { Door, Listener, NetworkAddress } from '../surroundings.js';
 
@@ -75,7 +77,7 @@ export interface Given {
   readonly running?: readonly number[];
   readonly isTTY?: boolean;
   readonly get?: () => Promise<Partial<Token>>;
-  readonly revoke?: (request: RevokeRequest) => Promise<RevokeReply>;
+  readonly revoke?: (request: RevocationOrder) => Promise<RevokeReply>;
   readonly pause?: () => Promise<PauseReply>;
   readonly resume?: () => Promise<PauseReply>;
   readonly list?: ListReply;
@@ -98,6 +100,10 @@ export interface Given {
   /** What is on standard input, or typed. */
   readonly secret?: string;
   readonly openDoor?: () => Promise<Door>;
+  readonly auditStream?: readonly AuditRecord[];
+  readonly openHttpDoor?: (settings: HttpSettings) => Door;
+  /** What is typed where a text is asked for. */
+  readonly text?: string;
 }
 
 export interface Outcome {
@@ -105,6 +111,7 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
   readonly settings: ConnectionSettings | undefined;
+  readonly httpSettings: HttpSettings | undefined;
   readonly requests: readonly unknown[];
   readonly questions: readonly string[];
   readonly closed: number;
@@ -121,6 +128,7 @@ export const LOGIN = { TOKENCTL_USER: 'ops', TOKENCTL_PASSWORD: 'hidden-password
 export async function runOn(clock: Clock, args: readonly string[], given: Given = {}): Promise<Outcome> {
   let [stdout, stderr, closed] = ['', '', 0];
   let settings: ConnectionSettings | undefined;
+  let httpSettings: HttpSettings | undefined;
   const requests: unknown[] = [];
   const questions: string[] = [];
   const door: Door = {
@@ -204,6 +212,10 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
       questions.push(question);
       return Promise.resolve(given.answer === true);
     },
+    ask(question) {
+      questions.push(question);
+      return Promise.resolve(given.text ?? '');
+    },
     readSecret(question) {
       questions.push(question);
       return Promise.resolve(given.secret ?? '');
@@ -221,8 +233,18 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
       settings = opened;
       return given.openDoor?.() ?? Promise.resolve(door);
     },
+    readAuditStream(opened) {
+      settings = opened;
+      return (async function* () {
+        yield* await Promise.resolve(given.auditStream ?? []);
+      })();
+    },
+    openHttpDoor(opened) {
+      httpSettings = opened;
+      return given.openHttpDoor?.(opened) ?? door;
+    },
   });
-  return { code, stdout, stderr, settings, requests, questions, closed };
+  return { code, stdout, stderr, settings, httpSettings, requests, questions, closed };
 }
 
 export function throwing(code: ErrorCode, message = 'it failed'): () => Promise<never> {

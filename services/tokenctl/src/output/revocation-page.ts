@@ -55,7 +55,8 @@ function searchLines({ sources = [], inFlight = 0, unjudged = 0 }: RevokeReply):
 }
 
 function doneLines(selector: Selector, reply: RevokeReply, style: Style): string[] {
-  const { id, slots, complete, durable, broadcast, brokers, nearCaches, receipts, provider, graceful, tookMs } = reply;
+  const { id, slots, complete, durable, broadcast, audited, brokers } = reply;
+  const { nearCaches, receipts, provider, graceful, tookMs } = reply;
   const what = describeSelector(selector);
   const verdict = complete
     ? `${style.good('Revoked')} ${what}: ${counted(slots, 'token')}, in ${formatDuration(tookMs)}.`
@@ -75,6 +76,10 @@ function doneLines(selector: Selector, reply: RevokeReply, style: Style): string
   if (!broadcast)
     lines.push(
       `${style.bad('Not broadcast')}: NATS was away. Near caches learn of it when they ask a broker, or stop within their staleness bound.`,
+    );
+  if (audited === false)
+    lines.push(
+      `${style.bad('Not audited')}: the audit trail could not be written. It was revoked all the same: write down who did it, and why.`,
     );
   if (receipts !== undefined) lines.push(...receiptLines(receipts, style));
   else if (broadcast && nearCaches > 0)

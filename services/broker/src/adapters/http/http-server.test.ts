@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 const ignore = (): void => undefined;
-const log: Log = { debug: ignore, info: ignore, warn: ignore, error: (message) => errors.push(message), audit: ignore };
+const log: Log = { debug: ignore, info: ignore, warn: ignore, error: (message) => errors.push(message) };
 
 async function serve(options: Partial<HttpServerOptions> = {}): Promise<{ server: HttpServer; url: string }> {
   const server = await createHttpServer({

@@ -1,5 +1,5 @@
 import type { Clock } from '@token-broker/foundation';
-import type { Log } from '../../app/ports/telemetry.js';
+import type { Audit, AuditEntry } from '../../app/ports/audit.js';
 
 /** How long further attempts of one caller are gathered into one line. */
 const GATHER_MS = 10_000;
@@ -21,18 +21,14 @@ export interface ForgedReplies {
  * The first attempt of a caller is written at once, what follows within 10 s as one line with its count: nothing is left
  * out, and a flood writes two lines per caller and window at most.
  */
-export function createForgedReplies(clock: Clock, log: Log): ForgedReplies {
+export function createForgedReplies(clock: Clock, audit: Audit): ForgedReplies {
   const gathered = new Map<string, { count: number; reply: string }>();
 
   const close = (caller: string): void => {
     const further = gathered.get(caller);
     gathered.delete(caller);
     if (further === undefined || further.count === 0) return;
-    log.audit('further requests with a reply subject outside the inbox of their caller were dropped', {
-      caller,
-      count: further.count,
-      lastReply: further.reply,
-    });
+    audit.note(entryOf(caller, { requests: further.count, lastReply: further.reply }));
   };
 
   return {
@@ -47,14 +43,15 @@ export function createForgedReplies(clock: Clock, log: Log): ForgedReplies {
       }
       gathered.set(name, { count: 0, reply: shown });
       clock.startTimer(GATHER_MS, () => close(name));
-      log.audit('a request with a reply subject outside the inbox of its caller was dropped', {
-        caller,
-        subject: subject.slice(0, SHOWN_CHARACTERS),
-        reply: shown,
-      });
+      audit.note(entryOf(caller, { requests: 1, subject: subject.slice(0, SHOWN_CHARACTERS), lastReply: shown }));
     },
     flush() {
       for (const caller of [...gathered.keys()]) close(caller);
     },
   };
+}
+
+/** A request was dropped since its reply subject is outside the inbox of its caller. */
+function entryOf(caller: string, facts: NonNullable<AuditEntry['facts']>): AuditEntry {
+  return { event: 'reply-subject.forged', by: caller, result: 'refused', facts };
 }

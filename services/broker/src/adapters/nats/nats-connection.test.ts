@@ -22,7 +22,6 @@ const log: Log = {
   info: write('info'),
   warn: write('warn'),
   error: write('error'),
-  audit: write('audit'),
 };
 
 afterEach(async () => {

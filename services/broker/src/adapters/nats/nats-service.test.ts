@@ -2,8 +2,9 @@ import { createSystemClock, delay, Redacted } from '@token-broker/foundation';
 import type { NatsConfiguration, NatsCredentials } from '@token-broker/configuration';
 import { createSubjects, decode, failureReplySchema, LIMITS, type FailureReply } from '@token-broker/protocol';
 import { eventually, startNats, type NatsServer, type NatsUser } from '@token-broker/testing';
-import { connect, type NatsConnection } from 'nats';
+import { connect, headers, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RecordedAudit } from '../../app/fakes/recorded-telemetry.js';
 import type { Service, ServiceHandler, ServiceRequest } from '../../app/ports/bus.js';
 import type { Log, LogFields, Metrics } from '../../app/ports/telemetry.js';
 import { connectNats } from './nats-connection.js';
@@ -56,8 +57,8 @@ const log: Log = {
   info: write('info'),
   warn: write('warn'),
   error: write('error'),
-  audit: write('audit'),
 };
+const audit = new RecordedAudit();
 const metrics = { requestDropped: (why: string) => dropped.push(why) } as unknown as Metrics;
 
 beforeAll(async () => {
@@ -68,6 +69,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   lines = [];
   dropped = [];
+  audit.entries.length = 0;
 });
 
 async function serve(
@@ -93,6 +95,7 @@ async function serve(
     queue: 'token-broker',
     clock,
     log,
+    audit,
     metrics,
     ...options,
   });
@@ -128,8 +131,6 @@ function failureOf(text: string): FailureReply['error'] {
   return reply.value.error;
 }
 
-const auditLines = (): typeof lines => lines.filter((line) => line.level === 'audit');
-
 describe('createNatsService', () => {
   it('answers on the own inbox of the caller, whom the subject names', async () => {
     const requests: ServiceRequest[] = [];
@@ -151,6 +152,20 @@ describe('createNatsService', () => {
       ['admin', 'orders', 'revoke', subjects.admin('orders', 'revoke'), 0],
     ]);
     expect(dropped).toEqual([]);
+  });
+
+  it('tells the trace of an operators’ request, and of no other', async () => {
+    const traces: (string | undefined)[] = [];
+    await serve(({ traceId }) => {
+      traces.push(traceId);
+      return OK;
+    });
+    const orders = await login('orders');
+    const trace = headers();
+    trace.set('traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
+    for (const subject of [subjects.admin('orders', 'revoke'), subjects.get('orders', 'payments')])
+      await orders.request(subject, '', { headers: trace, timeout: 2_000 });
+    expect(traces).toEqual(['4bf92f3577b34da6a3ce929d0e0e4736', undefined]);
   });
 
   it('answers by promise as well, and out of order', async () => {
@@ -182,9 +197,8 @@ describe('createNatsService', () => {
     await eventually(() => dropped.length > 0, { what: 'the drop' });
     expect(dropped).toEqual(['reply-subject']);
     expect(handled).toBe(0);
-    expect(auditLines()).toEqual([
-      expect.objectContaining({ fields: { caller: 'orders', subject: subjects.get('orders', 'payments'), reply } }),
-    ]);
+    const facts = { requests: 1, subject: subjects.get('orders', 'payments'), lastReply: reply };
+    expect(audit.entries).toEqual([{ event: 'reply-subject.forged', by: 'orders', result: 'refused', facts }]);
     // What was published before a round trip of both sides would have arrived by now.
     expect(await ask(orders, subjects.get('orders', 'payments'))).toBe('{"v":1}');
     await root.flush();
@@ -198,8 +212,8 @@ describe('createNatsService', () => {
       orders.publish(subjects.get('orders', 'payments'), '', { reply: `_INBOX.billing.${String(i)}` });
     await eventually(() => dropped.length === 1_000, { what: 'all drops' });
     await service.drain(1_000);
-    expect(auditLines()).toHaveLength(2);
-    expect(auditLines()[1]?.fields).toEqual({ caller: 'orders', count: 999, lastReply: '_INBOX.billing.999' });
+    expect(audit.entries.map(({ by }) => by)).toEqual(['orders', 'orders']);
+    expect(audit.entries[1]?.facts).toEqual({ requests: 999, lastReply: '_INBOX.billing.999' });
   });
 
   it('drops and counts a request that has no reply subject', async () => {
@@ -228,7 +242,7 @@ describe('createNatsService', () => {
     await eventually(() => dropped.includes('no-reply-subject'), { what: 'the request that was sent after it' });
     expect(handled).toBe(0);
     // A server may refuse wildcards in a published subject by itself; where it passes them on, they end here.
-    expect(dropped.filter((why) => why === 'reply-subject').length).toBe(auditLines().length);
+    expect(dropped.filter((why) => why === 'reply-subject').length).toBe(audit.entries.length);
     if (!['*', '>'].includes(name)) expect(dropped).toContain('reply-subject');
   });
 

@@ -2,6 +2,7 @@ import { within, type Clock } from '@token-broker/foundation';
 import type { Subjects } from '@token-broker/protocol';
 import type { NatsConnection, Service as MicroService } from 'nats';
 import type { Service } from '../../app/ports/bus.js';
+import type { Audit } from '../../app/ports/audit.js';
 import type { Log, Metrics } from '../../app/ports/telemetry.js';
 import { flushWithin, textOf, type NatsLink } from './nats-connection.js';
 import { createRequestDoor, type RequestDoor } from './request-door.js';
@@ -28,6 +29,7 @@ export interface NatsServiceOptions {
   readonly queue: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   /** Requests under way at the same time. Default 10,000. */
   readonly maxUnderWay?: number;
@@ -39,7 +41,7 @@ export interface NatsServiceOptions {
  * of a promise; the broker's metrics have both.
  */
 export function createNatsService(options: NatsServiceOptions): Service {
-  const { connection: link, subjects, name, version, queue, clock, log, metrics } = options;
+  const { connection: link, subjects, name, version, queue, clock, log, audit, metrics } = options;
   let door: RequestDoor | undefined;
   let service: MicroService | undefined;
   let detach = (): void => undefined;
@@ -86,7 +88,7 @@ export function createNatsService(options: NatsServiceOptions): Service {
     async start(handle) {
       if (door !== undefined) throw new Error('the service has been started already');
       const maxUnderWay = options.maxUnderWay ?? DEFAULT_MAX_UNDER_WAY;
-      door = createRequestDoor({ subjects, handle, clock, log, metrics, maxUnderWay });
+      door = createRequestDoor({ subjects, handle, clock, log, audit, metrics, maxUnderWay });
       detach = link.eachConnection(begin);
       await beginning;
     },

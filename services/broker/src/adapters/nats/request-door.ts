@@ -2,7 +2,9 @@ import { encode, failure, LIMITS, type ErrorCode } from '@token-broker/protocol'
 import type { ServiceMsg } from 'nats';
 import type { Clock } from '@token-broker/foundation';
 import type { ServiceHandler } from '../../app/ports/bus.js';
+import type { Audit } from '../../app/ports/audit.js';
 import type { Log, Metrics } from '../../app/ports/telemetry.js';
+import { traceIdOf } from '../../domain/trace-context.js';
 import { createForgedReplies } from './forged-replies.js';
 import { textOf } from './nats-connection.js';
 import { createRequestRoutes, type RequestRoute } from './request-routes.js';
@@ -24,6 +26,7 @@ export interface RequestDoorOptions {
   readonly handle: ServiceHandler;
   readonly clock: Clock;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   /** Requests that wait for their answer at the same time; above it the answer is `BROKER_UNAVAILABLE`. */
   readonly maxUnderWay: number;
@@ -43,9 +46,9 @@ export interface RequestDoor {
  * inbox or any subject that the broker may publish to. So a request is answered below `_INBOX.<caller>.` or not at all.
  */
 export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
-  const { handle, clock, log, metrics, maxUnderWay } = options;
+  const { handle, clock, log, audit, metrics, maxUnderWay } = options;
   const routeOf = createRequestRoutes(options.subjects);
-  const forged = createForgedReplies(clock, log);
+  const forged = createForgedReplies(clock, audit);
   const underWay = new Set<ServiceMsg>();
   const idleWaiters: (() => void)[] = [];
 
@@ -87,7 +90,8 @@ export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
     }
     let outcome: Uint8Array | Promise<Uint8Array>;
     try {
-      outcome = handle({ verb, caller, target, subject: message.subject, body });
+      const request = { verb, caller, target, subject: message.subject, body };
+      outcome = handle(verb === 'admin' ? { ...request, ...traceOf(message) } : request);
     } catch (error) {
       outcome = failed(message, error);
     }
@@ -131,4 +135,10 @@ export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
       }
     },
   };
+}
+
+/** Read for operators' requests alone: headers cost time. */
+function traceOf({ headers }: ServiceMsg): { readonly traceId?: string } {
+  const traceId = traceIdOf(headers?.get('traceparent'));
+  return traceId === undefined ? {} : { traceId };
 }

@@ -26,7 +26,7 @@ const idle: Provider = {
 };
 const issued: IssuedToken = { accessToken: new Redacted('token'), tokenType: 'Bearer', lifeMs: 1 };
 const nothing = (): void => undefined;
-const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, audit: nothing };
+const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 it('loads the code of a provider when a source uses it, and not before', async () => {
   expect(seen.loaded).toBe(false);

@@ -17,7 +17,6 @@ const silent: Log = {
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
-  audit: () => undefined,
 };
 
 const ends: (() => unknown)[] = [];

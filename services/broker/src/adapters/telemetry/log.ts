@@ -12,7 +12,7 @@ const LEVELS: readonly Level[] = ['debug', 'info', 'warn', 'error'];
 const MAX_TEXT_CHARACTERS = 4_096;
 
 export interface LogOptions {
-  /** Lines below it are not written; audit lines always are. */
+  /** Lines below it are not written. */
   readonly level: Level;
   readonly clock: Clock;
   /** Takes one JSON line with its line break. Default: standard output. */
@@ -27,18 +27,23 @@ export interface LogOptions {
 export interface JsonLog extends Log {
   /** From now on no line shows this value. For every secret of the configuration, at load and reload. */
   registerSecret(secret: string | Redacted): void;
+  /** A text without registered secrets, and without what looks like a token. */
+  mask(text: string): string;
+  /** Writes a line of another kind to where the lines go: records of the audit trail. */
+  writeLine(line: string): void;
   /** Says what was left out so far. For the end of the process. */
   flush(): void;
 }
 
 /**
- * JSON lines: `level`, `time` (ISO 8601), `name`, the bindings, the fields, `msg`; audit lines have `audit: true`. Of one
+ * JSON lines: `level`, `time` (ISO 8601), `name`, the bindings, the fields, `msg`. Of one
  * message at most 20 lines in 10 s are written, then one line says how many more there were. Secrets are masked in
  * every text as the last defence; the first is not to log them.
  */
 export function createLog(options: LogOptions): JsonLog {
   const { clock, write, name, bindings = {} } = options;
   const mask = createSecretMask();
+  const output = write === undefined ? pino.destination(1) : { write };
   const logger = pino(
     {
       level: 'debug',
@@ -46,7 +51,7 @@ export function createLog(options: LogOptions): JsonLog {
       timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    write === undefined ? pino.destination(1) : { write },
+    output,
   );
 
   const clean = (text: string): string => {
@@ -62,11 +67,8 @@ export function createLog(options: LogOptions): JsonLog {
     }
     return cleaned;
   };
-  const line = (level: Level, message: string, fields: LogFields, audit = false): void => {
-    logger[level](
-      { name, ...cleanFields(bindings), ...cleanFields(fields), ...(audit ? { audit: true } : {}) },
-      clean(message),
-    );
+  const line = (level: Level, message: string, fields: LogFields): void => {
+    logger[level]({ name, ...cleanFields(bindings), ...cleanFields(fields) }, clean(message));
   };
 
   const limits = Object.fromEntries(
@@ -90,8 +92,9 @@ export function createLog(options: LogOptions): JsonLog {
     info: leveled('info'),
     warn: leveled('warn'),
     error: leveled('error'),
-    audit: (message, fields = {}) => line('info', message, fields, true),
     registerSecret: (secret) => mask.registerSecret(secret),
+    mask: (text) => mask.apply(text),
+    writeLine: (text) => void output.write(text),
     flush() {
       for (const level of LEVELS) limits[level].flush();
     },

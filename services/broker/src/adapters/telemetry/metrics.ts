@@ -122,6 +122,11 @@ export function createMetrics(
   const syncs = counter('syncs', 'Synchronisations of near caches.', ['outcome']);
   const reloads = counter('reloads', 'Reloads of the configuration.', ['outcome']);
 
+  const audited = counter('audit_records', 'Records of the audit trail, by whether they were written in time.', [
+    'outcome',
+  ]);
+  const httpRefused = counter('http_requests_refused', 'Requests at the HTTP door without credentials that count.', []);
+
   // What has not happened yet is 0, so that the first time is an increase. Of what is told by source or caller, nothing is known.
   invalidations.inc(0);
   for (const reason of ['reply-subject', 'no-reply-subject', 'draining']) dropped.inc({ reason }, 0);
@@ -133,6 +138,8 @@ export function createMetrics(
   for (const by of ['broker', 'near-cache']) for (const each of [expected, confirmed, stragglers]) each.inc({ by }, 0);
   for (const outcome of ['delta', 'reset', 'refused']) syncs.inc({ outcome }, 0);
   for (const outcome of ['reloaded', 'unchanged', 'refused']) reloads.inc({ outcome }, 0);
+  for (const outcome of ['written', 'late', 'dropped']) audited.inc({ outcome }, 0);
+  httpRefused.inc(0);
 
   return {
     requestServed(source, caller, layer, outcome, tookMs) {
@@ -166,6 +173,8 @@ export function createMetrics(
     },
     synced: (outcome) => syncs.inc({ outcome }),
     reloaded: (outcome) => reloads.inc({ outcome }),
+    auditRecorded: (outcome) => audited.inc({ outcome }),
+    httpRefused: () => httpRefused.inc(),
 
     async render() {
       atScrape = await gauges();

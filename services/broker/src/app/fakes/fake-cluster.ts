@@ -10,7 +10,7 @@ import { FakeRedis } from './fake-redis.js';
 import { FakeRefreshTokenJournal } from './fake-refresh-token-journal.js';
 import { FakeStore } from './fake-store.js';
 import { FakeUpstreamBudgets } from './fake-upstream-budgets.js';
-import { RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
+import { RecordedAudit, RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
 
 export const TICK_MS = 1_000;
 const PARTITIONS = 4;
@@ -42,6 +42,7 @@ export interface Replica {
   readonly journal: FakeRefreshTokenJournal;
   readonly bus: FakeBus;
   readonly log: RecordedLog;
+  readonly audit: RecordedAudit;
   readonly metrics: RecordedMetrics;
   /** The configuration file of this replica. */
   file: Configuration | readonly string[];
@@ -78,7 +79,7 @@ export class FakeCluster {
     const [store, bus, service] = [new FakeStore(this.redis, name), new FakeBus(this.nats, name), new FakeService()];
     const budgets = new FakeUpstreamBudgets(this.redis);
     const journal = new FakeRefreshTokenJournal(this.redis);
-    const [log, metrics] = [new RecordedLog(), new RecordedMetrics()];
+    const [log, audit, metrics] = [new RecordedLog(), new RecordedAudit(), new RecordedMetrics()];
     const subjects = createSubjects();
     const broker = new Broker(
       {
@@ -93,6 +94,7 @@ export class FakeCluster {
         service,
         subjects,
         log,
+        audit,
         metrics: metrics.metrics,
         createProvider: () => this.idp.provider(),
         readConfiguration: () => Promise.resolve(replica.file),
@@ -119,6 +121,7 @@ export class FakeCluster {
       journal,
       bus,
       log,
+      audit,
       metrics,
       file: configuration,
       ask,
@@ -166,6 +169,7 @@ export function configurationOf(change: Partial<Configuration> = {}): Configurat
     encryption: { keys: [{ id: 'k1', secret: new Redacted(new Uint8Array(32).fill(1)) }] },
     http: { listen: { host: '127.0.0.1', port: 0 } },
     log: { level: 'info' },
+    audit: { to: 'stdout' },
     cluster: {
       partitions: PARTITIONS,
       tickMs: TICK_MS,

@@ -1,3 +1,4 @@
+import type { Audit, AuditEntry } from '../ports/audit.js';
 import type { Log, LogFields, Metrics } from '../ports/telemetry.js';
 
 /** What was logged, line by line. */
@@ -16,8 +17,25 @@ export class RecordedLog implements Log {
   error(message: string, fields: LogFields = {}): void {
     this.lines.push({ level: 'error', message, fields });
   }
-  audit(message: string, fields: LogFields = {}): void {
-    this.lines.push({ level: 'audit', message, fields });
+}
+
+/** What the audit trail was told, and whether it can be written. */
+export class RecordedAudit implements Audit {
+  readonly entries: AuditEntry[] = [];
+  /** What {@link Audit.write} answers; a test may hold it up. */
+  isWritable: boolean | Promise<boolean> = true;
+
+  note(entry: AuditEntry): void {
+    this.entries.push(entry);
+  }
+
+  write(entry: AuditEntry): Promise<boolean> {
+    this.entries.push(entry);
+    return Promise.resolve(this.isWritable);
+  }
+
+  of(event: AuditEntry['event']): AuditEntry[] {
+    return this.entries.filter((entry) => entry.event === event);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Governor } from '../upstream/governor.js';
 import type { Held } from '../tokens/held.js';
 import type { Memory } from '../memory/memory.js';
 import type { Notices } from '../cluster/notices.js';
+import type { Audit } from '../ports/audit.js';
 import type { Locks } from '../ports/locks.js';
 import type { SlotAddress, Store } from '../ports/store.js';
 import type { CallReason, Layer, Log, Metrics } from '../ports/telemetry.js';
@@ -53,6 +54,7 @@ export interface FlightPorts {
   readonly publisher: Publisher;
   readonly codec: RecordCodec;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   readonly timing: Timing;
   readonly governor: Governor;

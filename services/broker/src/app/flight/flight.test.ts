@@ -184,7 +184,7 @@ describe('a refused commit', () => {
     cluster.idp.answer = () => issued('always the same', 600_000);
     await one.get();
     await clock.advance(3 * TICK_MS);
-    await one.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { all: true } });
+    await one.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { all: true }, reason: 'a test' });
     const reply = await ended(one.get(), 0);
     expect(reply.error?.code).toBe('REVOKED');
     expect(reply.error?.retryAfterMs).toBeGreaterThan(0);

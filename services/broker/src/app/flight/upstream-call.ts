@@ -103,7 +103,7 @@ async function conclude(
   token: NonNullable<ProviderRequest['refreshToken']>,
   end: Result<IssuedToken, ProviderFailure>,
 ): Promise<UpstreamCall> {
-  const { refreshTokens, log } = ports;
+  const { refreshTokens, audit } = ports;
   const successor = end.ok ? end.value.refreshToken : end.error.refreshToken;
   if (end.ok || successor !== undefined) {
     const outcome =
@@ -114,9 +114,12 @@ async function conclude(
   }
   if (end.error.refused === 'refresh-token') {
     if ((await refreshTokens.exhaust(source, call, spent)) === 'moved') return { kind: 'again' };
-    log.audit('refresh token: refused by the identity provider; its family is over', {
+    audit.note({
+      event: 'refresh-token.refused',
+      by: 'token-broker',
       source: source.configuration.name,
-      detail: end.error.detail,
+      result: 'refused',
+      facts: { detail: end.error.detail },
     });
     ports.onFamilyOver(source, spent.family);
     return reauthorise(source, 'needs a new refresh token: the identity provider refuses the one that it had');

@@ -28,6 +28,8 @@ export interface ServiceRequest {
   /** The subject itself: one text a plain request can be looked up by. */
   readonly subject: string;
   readonly body: Uint8Array;
+  /** Of an operators' request that brought a `traceparent`. */
+  readonly traceId?: string;
 }
 
 /** Answers one request: at once where it can, so that a hit costs no promise. It never throws and never rejects. */

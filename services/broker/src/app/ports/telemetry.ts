@@ -13,8 +13,6 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** What operations must be able to find again: revocations, refusals, forged replies. Never rate limited away. */
-  audit(message: string, fields?: LogFields): void;
 }
 
 /**
@@ -66,6 +64,10 @@ export interface Metrics {
   ): void;
   synced(outcome: 'delta' | 'reset' | 'refused'): void;
   reloaded(outcome: 'reloaded' | 'unchanged' | 'refused'): void;
+  /** A record of the audit trail, for one destination. `late`: not written in time, and still tried. */
+  auditRecorded(delivery: 'written' | 'late' | 'dropped'): void;
+  /** A request at the HTTP door without credentials that count. */
+  httpRefused(): void;
 }
 
 /** What is held of one source. */

@@ -6,6 +6,7 @@ import {
   failure,
   LIMITS,
   listRequestSchema,
+  reloadRequestSchema,
   setRefreshTokenRequestSchema,
   type Failure,
   type ListReply,
@@ -16,7 +17,7 @@ import type { LeaseKeeper } from '../cluster/lease-keeper.js';
 import type { Memory } from '../memory/memory.js';
 import type { ServiceRequest } from '../ports/bus.js';
 import { StoreError, type ListedSlot, type Store } from '../ports/store.js';
-import type { Log } from '../ports/telemetry.js';
+import { askedBy } from './asked-by.js';
 import { isFailure } from './refusal.js';
 import { describe, type DescribePorts } from './describe.js';
 import { pauseSource } from './pausing.js';
@@ -28,13 +29,13 @@ import type { Sources } from '../sources/sources.js';
 const DEFAULT_LIST_LIMIT = 100;
 const UNKNOWN_VERB =
   'unknown verb; there are revoke, pause, resume, list, status, describe, refresh, refresh-token and reload';
+const MAX_VERB_CHARACTERS = 20;
 
 export interface AdministrationPorts extends RevokeVerbPorts, StatusPorts, DescribePorts, RefreshPorts {
   readonly clock: Clock;
   readonly store: Store;
   readonly memory: Memory;
   readonly sources: Sources;
-  readonly log: Log;
   readonly leaseKeeper: LeaseKeeper;
   /** Reads the configuration again, here; the peers are told by {@link AdministrationPorts.publisher}. */
   readonly reload: () => Promise<Omit<ReloadReply, 'v'>>;
@@ -55,9 +56,14 @@ export class Administration {
 
   async #outcome(request: ServiceRequest): Promise<object> {
     const { caller, target: operation } = request;
-    const { sources, log } = this.#ports;
+    const { sources, audit } = this.#ports;
     if (sources.caller(caller)?.admin !== true) {
-      log.audit('admin: refused', { caller, operation });
+      audit.note({
+        ...askedBy(request),
+        event: 'admin.refused',
+        result: 'refused',
+        facts: { operation: shown(operation) },
+      });
       return failure('FORBIDDEN', `the caller "${caller}" is not an operator`);
     }
     try {
@@ -71,7 +77,7 @@ export class Administration {
         case 'describe':
           return await describe(this.#ports, request.body);
         case 'refresh':
-          return await refresh(this.#ports, caller, request.body);
+          return await refresh(this.#ports, request);
         case 'refresh-token':
           return await this.#setRefreshToken(request);
         case 'pause':
@@ -84,7 +90,8 @@ export class Administration {
       }
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      log.audit('admin: failed, nothing is promised', { caller, operation, reason: error.message });
+      const facts = { operation: shown(operation), detail: error.message };
+      audit.note({ ...askedBy(request), event: 'admin.failed', result: 'failed', facts });
       return failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}: nothing is promised`);
     }
   }
@@ -92,14 +99,20 @@ export class Administration {
   async #setRefreshToken(request: ServiceRequest): Promise<SetRefreshTokenReply | Failure> {
     const decoded = decode(setRefreshTokenRequestSchema, request.body, LIMITS.requestBytes);
     if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
-    const { sources, refreshTokens, log } = this.#ports;
-    const { source: name, refreshToken } = decoded.value;
+    const { sources, refreshTokens, audit } = this.#ports;
+    const { source: name, refreshToken, reason } = decoded.value;
     const source = sources.source(name);
     if (source === undefined) return failure('UNKNOWN_SOURCE', `there is no source "${name}"`);
     if (source.configuration.grant.kind !== 'refresh_token')
       return failure('BAD_REQUEST', `the source "${name}" spends no refresh tokens: its grant is another one`);
     const seeded = await refreshTokens.seed(source, new Redacted(refreshToken));
-    log.audit('refresh token: put there by an operator', { source: name, by: request.caller, outcome: seeded.kind });
+    audit.note({
+      ...askedBy(request),
+      event: 'refresh-token.set',
+      source: name,
+      result: seeded.kind === 'spent' ? 'refused' : 'done',
+      ...(reason === undefined ? {} : { reason }),
+    });
     if (seeded.kind === 'spent')
       return failure('BAD_REQUEST', 'this refresh token was put there before and is spent: have a new one issued');
     return { v: 1, source: name, sequence: 0, replicas: seeded.replicas, replaced: seeded.replaced };
@@ -114,10 +127,19 @@ export class Administration {
   }
 
   async #reload(request: ServiceRequest): Promise<ReloadReply | Failure> {
-    const refused = this.#refuseBody(request);
-    if (refused !== undefined) return refused;
-    this.#ports.publisher.reload();
-    return { v: 1, ...(await this.#ports.reload()) };
+    const decoded = decode(reloadRequestSchema, request.body.length === 0 ? EMPTY : request.body, LIMITS.requestBytes);
+    if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
+    const { publisher, reload, audit } = this.#ports;
+    publisher.reload();
+    const ended = await reload();
+    audit.note({
+      ...askedBy(request),
+      event: 'configuration.reload',
+      result: ended.outcome === 'refused' ? 'refused' : 'done',
+      facts: { outcome: ended.outcome },
+      ...(decoded.value.reason === undefined ? {} : { reason: decoded.value.reason }),
+    });
+    return { v: 1, ...ended };
   }
 
   #refuseBody(request: ServiceRequest): Failure | undefined {
@@ -128,6 +150,11 @@ export class Administration {
 }
 
 const EMPTY = new TextEncoder().encode('{}');
+
+/** A verb as the audit trail has it: a longer name is none, and may be a token in the wrong place. */
+function shown(operation: string): string {
+  return operation.length <= MAX_VERB_CHARACTERS ? operation : 'unknown';
+}
 
 function listed(slot: ListedSlot): ListReply['slots'][number] {
   const { source, partition, epoch, generation } = slot;

@@ -25,7 +25,10 @@ function cut(replica: Replica, ...commands: string[]): void {
 }
 
 function revoke(replica: Replica): Promise<unknown> {
-  return replica.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { source: 'payments-api' } });
+  return replica.ask(
+    { verb: 'admin', caller: 'ops', target: 'revoke' },
+    { selector: { source: 'payments-api' }, reason: 'a test' },
+  );
 }
 
 describe('one call for all', () => {
@@ -203,7 +206,7 @@ describe('a failure of the identity provider', () => {
     expect(cluster.idp.calls).toBe(1);
     cluster.idp.answer = undefined;
     const [slot] = [...(cluster.redis.partitions.find(({ slots }) => slots.size > 0)?.slots.keys() ?? [])];
-    await one.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { slot } });
+    await one.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { slot }, reason: 'a test' });
     expect(await two.get()).toMatchObject({ accessToken: 'token-2' });
   });
 });

@@ -64,7 +64,7 @@ it('renews ahead again soon after it is over', async () => {
 it('with a revocation leaves nothing to be had', async () => {
   await one.get();
   await pause();
-  expect(await admin('revoke', { selector: { source: 'payments-api' } })).toMatchObject({ complete: true });
+  expect(await admin('revoke', { selector: { source: 'payments-api' }, reason: 'leaked' })).toMatchObject({ complete: true });
   for (const replica of [one, two]) expect((await replica.get()).error).toMatchObject({ code: 'PAUSED' });
 });
 
@@ -94,8 +94,14 @@ it('is refused for what is no source, and in doubt while Redis is away', async (
 
 it('is in the audit trail: who, what and why', async () => {
   await pause();
-  expect(one.log.lines.filter(({ level }) => level === 'audit')).toMatchObject([
-    { message: 'source: pause ordered', fields: { source: 'payments-api', by: 'ops', reason: 'leaked' } },
-    { message: 'source: paused', fields: { source: 'payments-api', by: 'ops', changed: true } },
+  await resume();
+  one.store.wire = away('pause');
+  await pause();
+  const about = { by: 'ops', source: 'payments-api' };
+  expect(one.audit.entries).toEqual([
+    { ...about, event: 'source.paused', reason: 'leaked', result: 'done', facts: { changed: true } },
+    { ...about, event: 'source.resumed', result: 'done', facts: { changed: true } },
+    expect.objectContaining({ ...about, event: 'source.paused', reason: 'leaked', result: 'failed' }),
+    expect.objectContaining({ event: 'admin.failed', result: 'failed' }),
   ]);
 });

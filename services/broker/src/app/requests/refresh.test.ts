@@ -130,8 +130,7 @@ it('is audited, and for operators only', async () => {
   const one = await start();
   await ended(one.get());
   await refreshed(one, { slot: SLOT });
-  const audited = one.log.lines.filter(({ level, message }) => level === 'audit' && message.startsWith('refresh'));
-  expect(audited.map(({ fields }) => fields)).toEqual([{ slot: SLOT, by: 'ops', tokens: 1 }]);
+  expect(one.audit.entries).toEqual([{ event: 'refresh.ordered', by: 'ops', slot: SLOT, facts: { tokens: 1 } }]);
   const reply = await ended(one.ask({ verb: 'admin', target: 'refresh' }, { slot: SLOT }));
   expect(reply.error).toMatchObject({ code: 'FORBIDDEN' });
 });

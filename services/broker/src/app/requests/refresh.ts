@@ -10,9 +10,11 @@ import {
 } from '@token-broker/protocol';
 import type { FlightOutcome } from '../flight/flight-plan.js';
 import type { Memory } from '../memory/memory.js';
+import type { Audit } from '../ports/audit.js';
+import type { ServiceRequest } from '../ports/bus.js';
 import type { Store } from '../ports/store.js';
-import type { Log } from '../ports/telemetry.js';
 import type { Sources } from '../sources/sources.js';
+import { askedBy } from './asked-by.js';
 import { sourceOfSlot } from './describe.js';
 import type { GetToken } from './get-token.js';
 
@@ -28,7 +30,7 @@ export interface RefreshPorts {
   readonly memory: Memory;
   readonly sources: Sources;
   readonly getToken: GetToken;
-  readonly log: Log;
+  readonly audit: Audit;
 }
 
 type End = FlightOutcome | 'needs-caller' | 'gone';
@@ -37,10 +39,10 @@ type End = FlightOutcome | 'needs-caller' | 'gone';
  * Asks for newer tokens now, as refresh-ahead would: in the class of calls that gives way to everybody who waits, and with
  * the old token good until the new one is there. Rejects with a `StoreError` where the tokens cannot be listed.
  */
-export async function refresh(ports: RefreshPorts, by: string, body: Uint8Array): Promise<RefreshReply | Failure> {
-  const decoded = decode(refreshRequestSchema, body, LIMITS.requestBytes);
+export async function refresh(ports: RefreshPorts, request: ServiceRequest): Promise<RefreshReply | Failure> {
+  const decoded = decode(refreshRequestSchema, request.body, LIMITS.requestBytes);
   if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
-  const { clock, store, memory, sources, log } = ports;
+  const { clock, store, memory, sources, audit } = ports;
   const { source, slot, timeoutMs = DEFAULT_WAIT_MS } = decoded.value;
   if (source !== undefined && sources.source(source) === undefined)
     return failure('UNKNOWN_SOURCE', `there is no source "${source}"`);
@@ -48,7 +50,12 @@ export async function refresh(ports: RefreshPorts, by: string, body: Uint8Array)
     return failure('UNKNOWN_SOURCE', 'no token of this slot is held, so that nobody knows its source');
   const filter = slot === undefined ? { source: source ?? '' } : { slot, partition: memory.partitionOf(slot) };
   const { slots, truncated } = await store.list(filter, MAX_TOKENS);
-  log.audit('refresh: ordered', { ...wishOf(decoded.value), by, tokens: slots.length });
+  audit.note({
+    ...askedBy(request),
+    event: 'refresh.ordered',
+    ...wishOf(decoded.value),
+    facts: { tokens: slots.length },
+  });
   const ends: End[] = [];
   const waiting = [...slots];
   const work = async (): Promise<void> => {

@@ -17,8 +17,10 @@ import {
   type ProviderRevocationPorts,
 } from '../revocation/provider-revocation.js';
 import { resolveSelector, type Resolved } from '../revocation/resolve-selector.js';
-import { revoke, type RevocationPorts, type RevocationResult } from '../revocation/revocation.js';
+import { aboutOf } from '../revocation/revocation-records.js';
+import { revoke, type RevocationOrder, type RevocationPorts, type RevocationResult } from '../revocation/revocation.js';
 import type { FoundSlot } from '../revocation/selection.js';
+import { askedBy } from './asked-by.js';
 import { isFailure } from './refusal.js';
 
 const DEFAULT_WAIT_MS = 10_000;
@@ -34,9 +36,9 @@ export interface RevokeVerbPorts extends RevocationPorts, ProviderRevocationPort
 /** The verb `revoke`: finds what is meant, says what would go, or ends it. Rejects with a `StoreError` where Redis is away. */
 export async function revokeAsOrdered(
   ports: RevokeVerbPorts,
-  { body, caller }: ServiceRequest,
+  request: ServiceRequest,
 ): Promise<RevokeReply | Failure> {
-  const decoded = decode(revokeRequestSchema, body, LIMITS.requestBytes);
+  const decoded = decode(revokeRequestSchema, request.body, LIMITS.requestBytes);
   if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
   const order = decoded.value;
   const startedAtMs = ports.clock.elapsedMs();
@@ -53,59 +55,68 @@ export async function revokeAsOrdered(
     const nothing = { durable: false, broadcast: false, complete: false, brokers };
     return { v: 1, id: '', dryRun: true, ...counts, nearCaches: present.length, ...nothing, tookMs };
   }
-  if (order.graceful === true) return replace(ports, order, resolved, caller, startedAtMs);
+  if (order.graceful === true) return replace(ports, request, order, resolved, startedAtMs);
   const doomed = order.atProvider === true ? await doomedTokens(ports, resolved.slots) : undefined;
-  const result = await end(ports, order, resolved, caller, startedAtMs);
+  const result = await end(ports, request, order, resolved, startedAtMs);
   if (doomed === undefined) return { v: 1, dryRun: false, ...counts, ...result };
-  return { v: 1, dryRun: false, ...counts, ...result, provider: await atProvider(ports, order, result.id, doomed) };
+  return withProvider(ports, request, order, { v: 1, dryRun: false, ...counts, ...result }, doomed);
 }
 
 /** Last: the tokens are dead here, whatever their identity provider says. */
-async function atProvider(
+async function withProvider(
   ports: RevokeVerbPorts,
+  request: ServiceRequest,
   { timeoutMs = DEFAULT_PROVIDER_MS }: RevokeRequest,
-  id: string,
+  reply: RevokeReply & RevocationResult,
   doomed: Doomed,
-): Promise<NonNullable<RevokeReply['provider']>> {
+): Promise<RevokeReply> {
   const provider = await takeAllBack(ports, doomed, timeoutMs);
-  ports.log.audit('revocation: taken back at the identity provider', { id, ...provider });
-  return provider;
+  const isAudited = await ports.audit.write({
+    ...askedBy(request),
+    event: 'revocation.taken-back',
+    ...(reply.id === '' ? {} : { revocation: reply.id }),
+    result: provider.revoked === provider.asked ? 'done' : 'incomplete',
+    facts: provider,
+  });
+  return { ...reply, provider, audited: reply.audited && isAudited };
 }
 
 /** Graceful: what has a successor goes, and nothing else. */
 async function replace(
   ports: RevokeVerbPorts,
+  request: ServiceRequest,
   order: RevokeRequest,
   resolved: Resolved,
-  caller: string,
   startedAtMs: number,
 ): Promise<RevokeReply> {
   const limitMs = order.timeoutMs ?? DEFAULT_PROVIDER_MS;
   const { targets, doomed, outcome } = await fetchSuccessors(ports, resolved.slots, limitMs);
   const gone = new Set(targets.flatMap(({ target }) => (target.kind === 'slot' ? [target.slot] : [])));
   const slots = resolved.slots.filter(({ slot }) => gone.has(slot));
-  const result = await end(ports, order, { selectedBy: 'graceful', targets, slots }, caller, startedAtMs);
-  const reply: RevokeReply = { v: 1, dryRun: false, ...countsOf({ slots }), ...result, graceful: outcome };
-  return order.atProvider === true ? { ...reply, provider: await atProvider(ports, order, result.id, doomed) } : reply;
+  const result = await end(ports, request, order, { selectedBy: 'graceful', targets, slots }, startedAtMs);
+  const reply = { v: 1 as const, dryRun: false, ...countsOf({ slots }), ...result, graceful: outcome };
+  return order.atProvider === true ? withProvider(ports, request, order, reply, doomed) : reply;
 }
 
 /** Ends the targets; where there are none, nothing is left to be done, and that is all. */
 async function end(
   ports: RevokeVerbPorts,
-  { reason = '', wait, timeoutMs }: RevokeRequest,
+  request: ServiceRequest,
+  { selector, reason = '', wait, timeoutMs }: RevokeRequest,
   { targets, selectedBy }: Resolved,
-  by: string,
   startedAtMs: number,
 ): Promise<RevocationResult> {
+  const within = 'source' in selector && selector.source !== undefined ? { source: selector.source } : {};
+  const order: RevocationOrder = { ...askedBy(request), ...within, targets, selectedBy, reason };
   if (targets.length > 0) {
     const waiting = wait === true ? { waitMs: timeoutMs ?? DEFAULT_WAIT_MS } : {};
-    const result = await revoke(ports, { targets, selectedBy, by, reason, ...waiting });
+    const result = await revoke(ports, { ...order, ...waiting });
     return { ...result, tookMs: ports.clock.elapsedMs() - startedAtMs };
   }
-  ports.log.audit('revocation: nothing is meant by it', { selectedBy, by, reason });
+  const audited = await ports.audit.write({ ...aboutOf(order), event: 'revocation.ended', reason, result: 'done' });
   const present = await ports.store.presences();
   return {
-    ...{ id: '', nearCaches: present.length, durable: true, broadcast: true, complete: true },
+    ...{ id: '', nearCaches: present.length, durable: true, broadcast: true, complete: true, audited },
     brokers: { expected: 0, acked: 0 },
     tookMs: ports.clock.elapsedMs() - startedAtMs,
   };

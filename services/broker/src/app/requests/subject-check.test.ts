@@ -2,7 +2,7 @@ import { err, ok, Redacted } from '@token-broker/foundation';
 import { VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, sourceOf } from '../fakes/fake-cluster.js';
-import { RecordedLog } from '../fakes/recorded-telemetry.js';
+import { RecordedAudit, RecordedLog } from '../fakes/recorded-telemetry.js';
 import type { Provider } from '../ports/provider.js';
 import { Routes, type Route } from './routes.js';
 import { Sources } from '../sources/sources.js';
@@ -15,6 +15,7 @@ let read: (token: string) => Read | Promise<Read>;
 let reads: string[];
 let sources: Sources;
 let log: RecordedLog;
+let audit: RecordedAudit;
 let subjects: SubjectCheck;
 
 /** The caller `orders` has the client ids `orders-web` and `orders-app`; `billing` has its own name alone. */
@@ -67,8 +68,9 @@ beforeEach(() => {
   read = (token) => ok({ owners: [token.startsWith('web') ? 'orders-web' : 'somebody'] });
   sources = new Sources(4);
   log = new RecordedLog();
+  audit = new RecordedAudit();
   replaceConfiguration('recipe-1');
-  subjects = new SubjectCheck({ clock, sources, log });
+  subjects = new SubjectCheck({ clock, sources, log, audit });
 });
 
 it('takes a token that was issued to one of the client ids of the caller, and looks at it once', async () => {
@@ -81,8 +83,11 @@ it('refuses a token that was issued to somebody else, or to nobody, and says so 
   expect(await subjects.check(route('stolen'))).toMatchObject({ code: 'FORBIDDEN' });
   read = () => ok({ owners: [] });
   expect(await subjects.check(route('nobody-s'))).toMatchObject({ code: 'FORBIDDEN' });
-  expect(log.lines.filter(({ level }) => level === 'audit')).toHaveLength(2);
-  expect(JSON.stringify(log.lines)).not.toMatch(/stolen|nobody-s/);
+  expect(audit.entries).toEqual([
+    expect.objectContaining({ event: 'subject-token.refused', by: 'orders', source: 'exchange', result: 'refused' }),
+    expect.objectContaining({ event: 'subject-token.refused', by: 'orders' }),
+  ]);
+  expect(JSON.stringify([log.lines, audit.entries])).not.toMatch(/stolen|nobody-s/);
 });
 
 it('refuses the token of one caller from another, also where the first has used it already', async () => {

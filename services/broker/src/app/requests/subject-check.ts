@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { BoundedMap, SingleFlight, type Clock, type Redacted } from '@token-broker/foundation';
 import { failure, type Failure } from '@token-broker/protocol';
 import type { SubjectTokens } from '../flight/flight-plan.js';
+import type { Audit } from '../ports/audit.js';
 import type { Log } from '../ports/telemetry.js';
 import { isFailure } from './refusal.js';
 import type { Route, Routes } from './routes.js';
@@ -29,6 +30,7 @@ export interface SubjectCheckPorts {
   readonly clock: Clock;
   readonly sources: Sources;
   readonly log: Log;
+  readonly audit: Audit;
 }
 
 /**
@@ -74,7 +76,7 @@ export class SubjectCheck {
     what: string,
     token: Redacted,
   ): Promise<Good | Failure> {
-    const { clock, log } = this.#ports;
+    const { clock, log, audit } = this.#ports;
     const askedAtMs = clock.elapsedMs();
     const read = await source.provider.readSubject(token);
     const { name } = source.configuration;
@@ -90,7 +92,10 @@ export class SubjectCheck {
     const subject = read.value?.remainingMs === 0 ? undefined : read.value;
     const isOwn = subject?.owners.some((owner) => clientIds.includes(owner)) === true;
     const found = isOwn ? { name: subject.name } : refusalOf(what, subject === undefined);
-    if (isFailure(found)) log.audit('subject token: refused', { source: name, caller, why: found.message });
+    if (isFailure(found)) {
+      const facts = { why: found.message };
+      audit.note({ event: 'subject-token.refused', by: caller, source: name, result: 'refused', facts });
+    }
     const trustedMs = isOwn ? Math.min(TRUSTED_MS, subject.remainingMs ?? TRUSTED_MS) : REFUSED_MS;
     this.#verdicts.set(key, { untilMs: askedAtMs + trustedMs, found });
     return found;

@@ -60,6 +60,8 @@ export class Tally {
       synced: forward('synced'),
       reloaded: forward('reloaded'),
       callRefused: forward('callRefused'),
+      auditRecorded: forward('auditRecorded'),
+      httpRefused: forward('httpRefused'),
       requestServed: (source, caller, layer, outcome, tookMs) => {
         if (!NOT_OF_A_SOURCE.has(outcome)) {
           const tally = this.of(source);

@@ -16,7 +16,7 @@ function get(audience: string, replica = one): Promise<Reply> {
 async function replace(selector: object = { source: 'payments-api' }, more: object = {}): Promise<Reply> {
   const reply = one.ask(
     { verb: 'admin', caller: 'ops', target: 'revoke' },
-    { selector, graceful: true, timeoutMs: 20_000, ...more },
+    { selector, graceful: true, timeoutMs: 20_000, reason: 'a test', ...more },
   );
   await clock.advance(30_000);
   return reply;
@@ -35,7 +35,7 @@ it('leaves no moment without a token: callers have the old one until the new one
   cluster.idp.tookMs = 2_000;
   const reply = one.ask(
     { verb: 'admin', caller: 'ops', target: 'revoke' },
-    { selector: { source: 'payments-api' }, graceful: true },
+    { selector: { source: 'payments-api' }, graceful: true, reason: 'a test' },
   );
   await clock.advance(1_000);
   const before = [await get('a'), await get('b', two)];
@@ -99,7 +99,7 @@ it('keeps what has no successor in time', async () => {
   cluster.idp.tookMs = 9_000;
   const reply = one.ask(
     { verb: 'admin', caller: 'ops', target: 'revoke' },
-    { selector: { source: 'payments-api' }, graceful: true, timeoutMs: 1_000 },
+    { selector: { source: 'payments-api' }, graceful: true, timeoutMs: 1_000, reason: 'a test' },
   );
   await clock.advance(2_000);
   expect(await reply).toMatchObject({ slots: 0, graceful: { failed: 1, failures: [{ code: 'DEADLINE' }] } });

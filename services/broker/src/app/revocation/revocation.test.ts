@@ -16,7 +16,9 @@ async function clusterOf(replicas: number): Promise<FakeCluster> {
   return cluster;
 }
 
-function revoke(replica: Replica, body: object = { selector: { source: 'payments-api' } }): Promise<Reply> {
+const ORDER = { selector: { source: 'payments-api' }, reason: 'a test' };
+
+function revoke(replica: Replica, body: object = ORDER): Promise<Reply> {
   return replica.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, body);
 }
 
@@ -148,9 +150,9 @@ it('waits for near caches when it is told to, names those that are silent, and t
   const one = first(cluster);
   await one.ask({ verb: 'sync', target: '' }, { instance: 'near' });
   await one.ask({ verb: 'sync', target: '' }, { instance: 'far' });
-  const reply = revoke(one, { selector: { all: true }, wait: true, timeoutMs: 500 });
+  const reply = revoke(one, { selector: { all: true }, wait: true, timeoutMs: 500, reason: 'a test' });
   await clock.settle();
-  const id = one.log.lines.findLast(({ message }) => message === 'revocation: ordered')?.fields['id'];
+  const id = one.audit.of('revocation.ordered').at(-1)?.revocation;
   const receipt = Buffer.from(JSON.stringify({ v: 1, id, instance: 'near' }));
   await clock.advance(100);
   one.bus.publish('token-broker.v1.ack.orders', receipt);

@@ -3,11 +3,13 @@ import { LIMITS, partitionOf, type Invalidation, type RevokeReply } from '@token
 import type { Acknowledgements, Collector } from '../cluster/acknowledgements.js';
 import { changeOf } from '../memory/invalidations.js';
 import type { Memory } from '../memory/memory.js';
+import type { Audit } from '../ports/audit.js';
 import type { InvalidationTarget, RevokeReply as StoreReply, Store } from '../ports/store.js';
-import type { Log, LogFields, Metrics, RevokedBy } from '../ports/telemetry.js';
+import type { Log, Metrics, RevokedBy } from '../ports/telemetry.js';
 import type { Publisher } from '../cluster/publisher.js';
 import { inTurns } from './in-turns.js';
 import { collectReceipts, confirmedByAll } from './receipts.js';
+import { endedRecord, failedRecord, orderedRecord } from './revocation-records.js';
 import type { Sources } from '../sources/sources.js';
 
 export interface RevocationPorts {
@@ -18,6 +20,7 @@ export interface RevocationPorts {
   readonly publisher: Publisher;
   readonly sources: Sources;
   readonly log: Log;
+  readonly audit: Audit;
   readonly metrics: Metrics;
   readonly broker: string;
   readonly leaseMs: number;
@@ -41,9 +44,13 @@ export interface RevocationOrder {
   readonly targets: readonly RevocationTarget[];
   /** What metrics and the audit call it, where the targets were looked up. Default: the kind of its target. */
   readonly selectedBy?: RevokedBy;
+  /** The source that they were looked up in, where it was one. */
+  readonly source?: string;
   /** Who wants it, for the audit. */
   readonly by: string;
   readonly reason: string;
+  /** Of the request that brought it. */
+  readonly traceId?: string;
   /** Wait for near caches, at most so long. */
   readonly waitMs?: number;
   /** The same id is the same revocation: replicas that apply one reload make one cutoff. */
@@ -55,25 +62,27 @@ export interface RevocationOrder {
 export type RevocationResult = Pick<
   RevokeReply,
   'id' | 'nearCaches' | 'durable' | 'broadcast' | 'complete' | 'brokers' | 'receipts' | 'tookMs'
->;
+> & {
+  /** The order was safe in the audit trail before anything was done, and the result before this returned. */
+  readonly audited: boolean;
+};
 
 /** The epoch may change under a revocation; then it is made again in the new one. */
 const TRIES = 3;
 /** Commands to Redis under way at once, for an order with many targets. */
 const COMMANDS_AT_ONCE = 64;
-/** Targets that the audit names one by one. */
-const TARGETS_NAMED = 1_000;
 
 /**
  * Revokes, and returns only when no broker answers with what was revoked: Redis has it, every broker with a lease has
  * confirmed or its lease has run out, and it still stands after that. Redis away at any step rejects with a `StoreError`:
- * then nothing is promised.
+ * then nothing is promised. The audit trail has the order before Redis does, and the result before this returns; where it
+ * cannot be written, a leaked token is worse than a missing record: it is revoked all the same, and `audited` is false.
  */
 export async function revoke(ports: RevocationPorts, order: RevocationOrder): Promise<RevocationResult> {
-  const { clock, store, random, log, metrics, maxStalenessMs } = ports;
+  const { clock, store, random, audit, metrics, maxStalenessMs } = ports;
   const startedAtMs = clock.elapsedMs();
   const id = order.id ?? randomId(random);
-  log.audit('revocation: ordered', { id, ...namesOf(order), by: order.by, reason: order.reason });
+  const isOrderAudited = await audit.write(orderedRecord(order, id));
   let attempt: Attempt | undefined;
   try {
     const present = await store.presences();
@@ -83,7 +92,7 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
     }
     if (attempt === undefined) throw new Error('a revocation was never tried');
     const { waitMs } = order;
-    const result: RevocationResult = {
+    const result: Omit<RevocationResult, 'audited'> = {
       id,
       nearCaches: present.length,
       durable: isDurable(ports, attempt.replies),
@@ -102,16 +111,11 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
       stragglers: result.receipts?.counts?.stragglers ?? 0,
     });
     metrics.revocationDone(kindOf(order), result.complete ? 'complete' : 'incomplete', result.tookMs);
-    log.audit('revocation: done', {
-      id,
-      complete: result.complete,
-      durable: result.durable,
-      broadcast: result.broadcast,
-    });
-    return result;
+    const isResultAudited = await audit.write(endedRecord(order, result, attempt.replies[0]?.floor));
+    return { ...result, audited: isOrderAudited && isResultAudited };
   } catch (error) {
     metrics.revocationDone(kindOf(order), 'failed', clock.elapsedMs() - startedAtMs);
-    log.audit('revocation: failed, nothing is promised', { id, reason: error instanceof Error ? error.message : '' });
+    await audit.write(failedRecord(order, id, error));
     throw error;
   } finally {
     close(attempt?.receipts);
@@ -251,27 +255,4 @@ function partitionsOf(target: InvalidationTarget, partitions: number): number[] 
 
 function kindOf({ targets: [first], selectedBy }: RevocationOrder): RevokedBy {
   return selectedBy ?? first?.target.kind ?? 'all';
-}
-
-/** What the audit says of the targets. */
-function namesOf({ targets, selectedBy }: RevocationOrder): LogFields {
-  const names = targets.map(describe);
-  const [only = 'nothing'] = names;
-  const selected = selectedBy === undefined ? {} : { selectedBy };
-  if (names.length <= 1) return { target: only, ...selected };
-  return { target: `${String(names.length)} targets`, targets: names.slice(0, TARGETS_NAMED), ...selected };
-}
-
-function describe({ target, upTo }: RevocationTarget): string {
-  const until = upTo === undefined ? '' : ` up to generation ${String(upTo)}`;
-  switch (target.kind) {
-    case 'slot':
-      return `slot ${target.slot}${until}`;
-    case 'source':
-      return `source ${target.source}${until}`;
-    case 'provider':
-      return `provider ${target.provider}${until}`;
-    case 'all':
-      return `everything${until}`;
-  }
 }

@@ -61,7 +61,7 @@ function getFor(subjectToken: string, source = 'invoices', more: object = {}): P
 }
 
 function revoke(selector: object, more: object = {}): Promise<Reply> {
-  return first().ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector, ...more });
+  return first().ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector, reason: 'a test', ...more });
 }
 
 /** Sources of the tokens that still count. */
@@ -141,11 +141,27 @@ describe('by the digest of a token', () => {
     expect(await revoke({ ...selector, source: 'orders-api' })).toMatchObject({ slots: 0, id: '' });
     expect(await revoke(selector)).toMatchObject({ slots: 1, complete: true });
     expect(await left()).toEqual(['orders-api']);
-    expect(
-      first()
-        .log.lines.map(({ fields }) => JSON.stringify(fields))
-        .join(),
-    ).not.toContain(selector.tokenSha256);
+    const { audit, log } = first();
+    expect(JSON.stringify([log.lines, audit.entries])).not.toMatch(new RegExp(`${selector.tokenSha256}|token-1`));
+    // What was looked for in the other source was not there.
+    expect(audit.entries).toEqual([
+      {
+        by: 'ops',
+        event: 'revocation.ended',
+        selector: 'token',
+        source: 'orders-api',
+        reason: 'a test',
+        result: 'done',
+        facts: { targets: 0 },
+      },
+      expect.objectContaining({
+        event: 'revocation.ordered',
+        selector: 'token',
+        slot: leaked.slot,
+        facts: { targets: 1, names: `slot:${leaked.slot ?? ''}` },
+      }),
+      expect.objectContaining({ event: 'revocation.ended', slot: leaked.slot, result: 'done' }),
+    ]);
   });
 
   it('takes the token back at its identity provider', async () => {
@@ -182,11 +198,13 @@ describe('by subject', () => {
     expect(await revoke({ subject: 'jane', source: 'statements' }, { dryRun: true })).toMatchObject({ slots: 1 });
     expect(await revoke({ subject: 'jane' })).toMatchObject({ complete: true, slots: 3, inFlight: 0, unjudged: 0 });
     expect(await left()).toEqual(['invoices', 'payments-api']);
-    expect(
-      first()
-        .log.lines.map(({ fields }) => JSON.stringify(fields))
-        .join(),
-    ).not.toContain('jane');
+    const { audit, log } = first();
+    expect(JSON.stringify([log.lines, audit.entries])).not.toContain('jane');
+    const about = { by: 'ops', selector: 'subject', revocation: expect.any(String) as unknown };
+    expect(audit.entries).toMatchObject([
+      { ...about, event: 'revocation.ordered', reason: 'a test', facts: { targets: 3 } },
+      { ...about, event: 'revocation.ended', result: 'done', facts: { targets: 3, brokers: 2, brokersConfirmed: 2 } },
+    ]);
   });
 
   it('ends what is in the air for anybody who may be meant, and keeps what is in the air for nobody', async () => {
@@ -236,7 +254,15 @@ describe('by subject', () => {
       [`${String(reply['id'])}.1`, 500],
       [`${String(reply['id'])}.2`, 120],
     ]);
-    expect(one.log.lines.filter(({ message }) => message === 'revocation: ordered')).toHaveLength(1);
+    const [ordered, ended, ...more] = one.audit.entries;
+    expect(more).toEqual([]);
+    expect([ordered?.event, ordered?.facts?.['targets']]).toEqual(['revocation.ordered', 620]);
+    expect(String(ordered?.facts?.['names']).split(' ')).toHaveLength(100);
+    expect(ended).toMatchObject({
+      event: 'revocation.ended',
+      revocation: reply['id'],
+      facts: { targets: 620, nearCaches: 2, nearCachesConfirmed: 1 },
+    });
     expect(await left()).toEqual([]);
     const second = cluster.replicas[1];
     const again = second?.ask({ target: 'invoices', caller: 'orders' }, { subjectToken: 'of-jane.7' });

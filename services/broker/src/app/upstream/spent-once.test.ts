@@ -146,9 +146,7 @@ describe('a refresh token that the provider refuses', () => {
     expect(cluster.idp.calls).toBe(2);
     const status = await ended(one.ask({ verb: 'admin', caller: 'ops', target: 'status' }, {}));
     expect(status['sources']).toMatchObject([{ refreshToken: { state: 'exhausted' } }]);
-    expect(two.log.lines.filter(({ level, message }) => level === 'audit' && message.includes('family'))).not.toEqual(
-      [],
-    );
+    expect(two.audit.of('refresh-token.refused')).toMatchObject([{ source: 'payments-api', result: 'refused' }]);
   });
 
   it('is followed by another one that an operator puts there', async () => {

@@ -42,7 +42,7 @@ export function openProvider(
   const note = (message: string, fields?: LogFields): void => {
     lines.push(`${message} ${JSON.stringify(fields)}`);
   };
-  const log: Log = { debug: note, info: note, warn: note, error: note, audit: note };
+  const log: Log = { debug: note, info: note, warn: note, error: note };
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',

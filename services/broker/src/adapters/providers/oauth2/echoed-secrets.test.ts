@@ -71,7 +71,7 @@ async function failureTexts(
     refresh: { ahead: { kind: 'off' }, keepWarm: false },
     quota: [],
   };
-  const log: Log = { debug: note, info: note, warn: note, error: note, audit: note };
+  const log: Log = { debug: note, info: note, warn: note, error: note };
   const provider = createOAuth2Provider(source, { clock: new VirtualClock(), log });
   cleanups.push(() => provider.close());
   const issued = await provider.fetch({ scopes: ['read'] });

@@ -16,7 +16,6 @@ const silent: Log = {
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
-  audit: () => undefined,
 };
 
 /** Characters that each encoding on the way must carry. */

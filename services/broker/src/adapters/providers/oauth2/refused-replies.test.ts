@@ -44,7 +44,7 @@ async function startBed(script: Script, settings: Partial<OAuth2SourceConfigurat
   const note = (message: string, fields?: LogFields): void => {
     warnings.push(`${message} ${JSON.stringify(fields)}`);
   };
-  const log: Log = { debug: note, info: note, warn: note, error: note, audit: note };
+  const log: Log = { debug: note, info: note, warn: note, error: note };
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',

@@ -29,7 +29,7 @@ afterEach(async () => {
 });
 
 const nothing = (): void => undefined;
-const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, audit: nothing };
+const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 function providerOf(settings: Partial<OAuth2SourceConfiguration>, clock: Clock, fetch?: HttpFetch): Provider {
   const source: OAuth2SourceConfiguration = {
