@@ -192,6 +192,7 @@ const CAUSES: readonly Cause[] = [
     () => revoke('metered'),
     {
       ...invalidated(PARTITIONS),
+      'audit_records_total{outcome="written"}': 2,
       'revocation_duration_seconds_count{outcome="complete",selector="source"}': 1,
       ...Object.fromEntries(Object.entries(held('metered', -1)).map(([series, by]) => [series, 2 * by])),
     },

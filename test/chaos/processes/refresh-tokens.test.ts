@@ -145,7 +145,9 @@ it('F6: the same without a grace period: REAUTH_REQUIRED, one call and never ano
   const connection = await stack.connectAs('orders');
   for (const answer of await answersTo(connection, SOURCE, INSISTENT)) expect(answer).toContain('REAUTH_REQUIRED');
   expect(stack.idpCalls()).toBe(2);
-  const said = others.flatMap(({ program }) => program.stdout).filter((line) => line.includes('its family is over'));
+  const said = others
+    .flatMap(({ program }) => program.stdout)
+    .filter((line) => line.includes('"refresh-token.refused"'));
   expect(said).toHaveLength(1);
   expect((await tokenctl(stack, ['status'])).out).toMatch(
     new RegExp(`^REAUTH_REQUIRED ${SOURCE}: the identity provider refuses its refresh token`, 'm'),

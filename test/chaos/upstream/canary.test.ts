@@ -230,7 +230,7 @@ describe('the faults', () => {
       'configuration: refused',
       'a record cannot be opened',
       'could not use Redis',
-      'revocation: ordered',
+      '"revocation.ordered"',
     ])
       expect(log).toContain(trace);
     for (const [moment] of FAULTS) {
