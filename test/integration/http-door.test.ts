@@ -101,6 +101,12 @@ it('revokes while NATS is away: no broker answers with the token any more, and i
       brokers: { expected: 2, acked: 1 },
     });
     expect(run.code).toBe(1);
+    // So that nothing is fetched with what has leaked; what can be told without the other brokers is told.
+    expect(json(await overHttp(['pause', SOURCE, '--reason', 'leaked']))).toMatchObject({ paused: true, changed: true });
+    expect(json(await overHttp(['describe', SOURCE]))).toMatchObject({ source: SOURCE });
+    expect(json(await overHttp(['status']))).toMatchObject({ nats: { connected: false } });
+    expect((await overHttp(['watch'])).code).toBe(2);
+    expect(json(await overHttp(['resume', SOURCE]))).toMatchObject({ paused: false, changed: true });
     const records = stack.logLines.filter((line) => line.includes('"NATS is away"'));
     expect(records.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { event: 'revocation.ordered', by: 'ops', source: SOURCE },

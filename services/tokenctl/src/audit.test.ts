@@ -61,6 +61,14 @@ describe('audit --file', () => {
     );
   });
 
+  it('shows where it was, where the selector does not say', async () => {
+    const what = { selector: 'subject', source: 'invoices', facts: { targets: 2 } };
+    await writeFile(path, lineOf(record('a', { ...what, at: '2026-11-05T12:34:56.789Z' })));
+    expect((await run(['--file', path])).stdout).toBe(
+      '2026-11-05 12:34:56.789 revocation.ordered     ops subject source=invoices targets=2 [b1]\n',
+    );
+  });
+
   it('shows those that are wanted', async () => {
     const old = new Date(clock.wallMs() - 2 * 3_600_000).toISOString();
     await writeFile(

@@ -8,7 +8,9 @@ const EVENT_CHARACTERS = 22;
 export function renderRecord(record: AuditRecord, style: Style): string {
   const { at, event, by, selector, source, slot, generation, result, reason, revocation, traceId, facts } = record;
   const what = selector ?? source ?? slot;
-  const further = Object.entries({ generation, ...facts, revocation, trace: traceId }).flatMap(([name, fact]) =>
+  // What the selector does not name itself.
+  const where = selector === undefined || selector.includes(':') ? {} : { source, slot };
+  const further = Object.entries({ ...where, generation, ...facts, revocation, trace: traceId }).flatMap(([name, fact]) =>
     fact === undefined ? [] : [`${name}=${worded(fact)}`],
   );
   return `${[

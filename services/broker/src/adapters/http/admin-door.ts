@@ -17,8 +17,8 @@ const MAX_HEADERS = 50;
 /** The time in which a request must have arrived. */
 const REQUEST_MS = 10_000;
 const KEEP_ALIVE_MS = 5_000;
-/** A connection on which nothing happens for so long is left: longer than a revocation may wait, for near caches and then for identity providers. */
-const SILENCE_MS = 2 * LIMITS.deadlineMs + 60_000;
+/** A connection on which nothing happens for so long is left: longer than a revocation may wait: for successors, near caches and identity providers. */
+const SILENCE_MS = 3 * LIMITS.deadlineMs + 60_000;
 const MAX_CONNECTIONS = 100;
 const MAX_UNDER_WAY = 32;
 const RETRY_AFTER_MS = 1_000;

@@ -17,8 +17,9 @@ import {
   type ProviderRevocationPorts,
 } from '../revocation/provider-revocation.js';
 import { resolveSelector, type Resolved } from '../revocation/resolve-selector.js';
+import type { RevocationOrder, RevocationResult } from '../revocation/revocation-order.js';
 import { aboutOf } from '../revocation/revocation-records.js';
-import { revoke, type RevocationOrder, type RevocationPorts, type RevocationResult } from '../revocation/revocation.js';
+import { revoke, type RevocationPorts } from '../revocation/revocation.js';
 import type { FoundSlot } from '../revocation/selection.js';
 import { askedBy } from './asked-by.js';
 import { isFailure } from './refusal.js';

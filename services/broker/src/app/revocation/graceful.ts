@@ -7,7 +7,7 @@ import type { Held } from '../tokens/held.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
 import { inTurns } from './in-turns.js';
 import type { Doomed, DoomedToken } from './provider-revocation.js';
-import type { RevocationTarget } from './revocation.js';
+import type { RevocationTarget } from './revocation-order.js';
 import type { FoundSlot } from './selection.js';
 
 /** Successors that are fetched at once. */

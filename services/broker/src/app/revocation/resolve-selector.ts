@@ -4,7 +4,7 @@ import type { InvalidationTarget, Store } from '../ports/store.js';
 import type { RevokedBy } from '../ports/telemetry.js';
 import type { Sources } from '../sources/sources.js';
 import { onBehalfOf, selectSlots, withToken, type FoundSlot, type SelectionPorts, type Wanted } from './selection.js';
-import type { RevocationTarget } from './revocation.js';
+import type { RevocationTarget } from './revocation-order.js';
 
 /** What is counted of what goes, at most. */
 const COUNT_LIMIT = 100_000;

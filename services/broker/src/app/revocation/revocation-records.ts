@@ -1,8 +1,8 @@
 import type { AuditEntry } from '../ports/audit.js';
-import type { RevocationOrder, RevocationResult, RevocationTarget } from './revocation.js';
+import type { RevocationOrder, RevocationResult, RevocationTarget } from './revocation-order.js';
 
-/** Targets that a record names, of those that were looked up. */
-const TARGETS_NAMED = 100;
+/** A record names as many of the targets that were looked up as fit into this: the trail cuts longer texts. */
+const NAMES_CHARACTERS = 1_000;
 
 /** The one record of an order, before anything is done. */
 export function orderedRecord(order: RevocationOrder, id: string): AuditEntry {
@@ -11,7 +11,7 @@ export function orderedRecord(order: RevocationOrder, id: string): AuditEntry {
   const upTo = targets[0]?.upTo;
   const known = {
     ...facts,
-    ...(facts === undefined ? {} : { names: targets.slice(0, TARGETS_NAMED).map(nameOf).join(' ') }),
+    ...(facts === undefined ? {} : { names: namesOf(targets) }),
     ...(upTo === undefined ? {} : { upTo }),
   };
   return {
@@ -79,6 +79,17 @@ export function aboutOf({ targets, selectedBy, source, by, traceId }: Revocation
     ...(traceId === undefined ? {} : { traceId }),
     ...(isPlain ? {} : { facts: { targets: targets.length } }),
   };
+}
+
+/** The first of them, whole. */
+function namesOf(targets: readonly RevocationTarget[]): string {
+  let names = '';
+  for (const target of targets) {
+    const longer = names === '' ? nameOf(target) : `${names} ${nameOf(target)}`;
+    if (longer.length > NAMES_CHARACTERS) break;
+    names = longer;
+  }
+  return names;
 }
 
 function nameOf({ target }: RevocationTarget): string {

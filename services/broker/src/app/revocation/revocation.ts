@@ -9,6 +9,7 @@ import type { Log, Metrics, RevokedBy } from '../ports/telemetry.js';
 import type { Publisher } from '../cluster/publisher.js';
 import { inTurns } from './in-turns.js';
 import { collectReceipts, confirmedByAll } from './receipts.js';
+import type { RevocationOrder, RevocationResult, RevocationTarget } from './revocation-order.js';
 import { endedRecord, failedRecord, orderedRecord } from './revocation-records.js';
 import type { Sources } from '../sources/sources.js';
 
@@ -32,40 +33,6 @@ export interface RevocationPorts {
   readonly peers: Acknowledgements;
   readonly nearCaches: Acknowledgements;
 }
-
-/** What dies: everything of a target that was claimed so far, or up to a generation. */
-export interface RevocationTarget {
-  readonly target: InvalidationTarget;
-  readonly upTo?: number;
-}
-
-export interface RevocationOrder {
-  /** One, or many that are one revocation. */
-  readonly targets: readonly RevocationTarget[];
-  /** What metrics and the audit call it, where the targets were looked up. Default: the kind of its target. */
-  readonly selectedBy?: RevokedBy;
-  /** The source that they were looked up in, where it was one. */
-  readonly source?: string;
-  /** Who wants it, for the audit. */
-  readonly by: string;
-  readonly reason: string;
-  /** Of the request that brought it. */
-  readonly traceId?: string;
-  /** Wait for near caches, at most so long. */
-  readonly waitMs?: number;
-  /** The same id is the same revocation: replicas that apply one reload make one cutoff. */
-  readonly id?: string;
-  /** The configuration version that revokes: brokers with an older one must not write to the source any more. */
-  readonly policy?: number;
-}
-
-export type RevocationResult = Pick<
-  RevokeReply,
-  'id' | 'nearCaches' | 'durable' | 'broadcast' | 'complete' | 'brokers' | 'receipts' | 'tookMs'
-> & {
-  /** The order was safe in the audit trail before anything was done, and the result before this returned. */
-  readonly audited: boolean;
-};
 
 /** The epoch may change under a revocation; then it is made again in the new one. */
 const TRIES = 3;
