@@ -102,7 +102,10 @@ it('revokes while NATS is away: no broker answers with the token any more, and i
     });
     expect(run.code).toBe(1);
     // So that nothing is fetched with what has leaked; what can be told without the other brokers is told.
-    expect(json(await overHttp(['pause', SOURCE, '--reason', 'leaked']))).toMatchObject({ paused: true, changed: true });
+    expect(json(await overHttp(['pause', SOURCE, '--reason', 'leaked']))).toMatchObject({
+      paused: true,
+      changed: true,
+    });
     expect(json(await overHttp(['describe', SOURCE]))).toMatchObject({ source: SOURCE });
     expect(json(await overHttp(['status']))).toMatchObject({ nats: { connected: false } });
     expect((await overHttp(['watch'])).code).toBe(2);

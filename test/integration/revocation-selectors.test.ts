@@ -95,7 +95,10 @@ it('ends what was issued before a moment', async () => {
   const issuedBeforeMs = Math.floor((slots[0]?.generation ?? 0) / 1_000) + 1;
   await eventually(async () => (await operator.status()).uptimeMs > 0, { what: 'a broker to answer' });
   await ask(await stack.connectAs('billing'), 'billing', 'orders-api');
-  expect(await operator.revoke({ selector: { issuedBeforeMs }, reason: 'a test' })).toMatchObject({ complete: true, slots: 1 });
+  expect(await operator.revoke({ selector: { issuedBeforeMs }, reason: 'a test' })).toMatchObject({
+    complete: true,
+    slots: 1,
+  });
   expect(await left()).toEqual(['orders-api']);
   const later = { issuedBeforeMs: issuedBeforeMs + 3_600_000 };
   await expect(operator.revoke({ selector: later, reason: 'a test' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });

@@ -122,6 +122,8 @@ describe('what is away, denied or not there', () => {
 
   it('ends with 5 where nothing matched and that was to be told', async () => {
     const revoke = () => Promise.resolve({ ...REVOKED, slots: 0 });
-    expect((await run(['revoke', '--source', 'a', '--yes', '--reason', 'a test', '--fail-if-nothing'], { revoke })).code).toBe(5);
+    expect(
+      (await run(['revoke', '--source', 'a', '--yes', '--reason', 'a test', '--fail-if-nothing'], { revoke })).code,
+    ).toBe(5);
   });
 });

@@ -171,7 +171,12 @@ export const CAUSES: readonly Cause[] = [
     happens: async (deployment) => {
       // It would never confirm.
       await synchronise(deployment, { instance: 'reporting', leaving: true });
-      await deployment.operator.revoke({ selector: { source: 'calm' }, reason: 'a test', wait: true, timeoutMs: 5_000 });
+      await deployment.operator.revoke({
+        selector: { source: 'calm' },
+        reason: 'a test',
+        wait: true,
+        timeoutMs: 5_000,
+      });
     },
     shows: [
       ...on('revocation', ['Revocations', 'Time of a revocation', 'Propagation', 'Propagation, last hour']),

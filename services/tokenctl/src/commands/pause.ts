@@ -77,7 +77,8 @@ function rendered({ source, paused, changed, sinceMs = 0 }: PauseReply, style: S
 function withDoubt(error: unknown, verb: string): CommandFailure {
   const { code, message, remedy, exitCode, details } = toCommandFailure(error);
   const inDoubt = `It may have happened or not: \`tokenctl status\` shows it. Doing it again is safe.`;
-  const isInDoubt = code === 'DEADLINE' || code === 'NATS_UNAVAILABLE' || code === 'HTTP_UNAVAILABLE' || code === 'STORE_UNAVAILABLE';
+  const isInDoubt =
+    code === 'DEADLINE' || code === 'NATS_UNAVAILABLE' || code === 'HTTP_UNAVAILABLE' || code === 'STORE_UNAVAILABLE';
   const text = { code, message, remedy: isInDoubt ? inDoubt : remedy };
   return new CommandFailure(text, exitCode, { ...details, verb });
 }

@@ -10,7 +10,8 @@ export function renderRecord(record: AuditRecord, style: Style): string {
   const what = selector ?? source ?? slot;
   // What the selector does not name itself.
   const where = selector === undefined || selector.includes(':') ? {} : { source, slot };
-  const further = Object.entries({ ...where, generation, ...facts, revocation, trace: traceId }).flatMap(([name, fact]) =>
+  const known = { ...where, generation, ...facts, revocation, trace: traceId };
+  const further = Object.entries(known).flatMap(([name, fact]) =>
     fact === undefined ? [] : [`${name}=${worded(fact)}`],
   );
   return `${[

@@ -64,7 +64,9 @@ it('renews ahead again soon after it is over', async () => {
 it('with a revocation leaves nothing to be had', async () => {
   await one.get();
   await pause();
-  expect(await admin('revoke', { selector: { source: 'payments-api' }, reason: 'leaked' })).toMatchObject({ complete: true });
+  expect(await admin('revoke', { selector: { source: 'payments-api' }, reason: 'leaked' })).toMatchObject({
+    complete: true,
+  });
   for (const replica of [one, two]) expect((await replica.get()).error).toMatchObject({ code: 'PAUSED' });
 });
 

@@ -69,7 +69,8 @@ export function failedRecord(order: RevocationOrder, id: string, error: unknown)
  */
 export function aboutOf({ targets, selectedBy, source, by, traceId }: RevocationOrder): Omit<AuditEntry, 'event'> {
   const only = targets.length === 1 ? targets[0] : undefined;
-  const isPlain = only !== undefined && only.upTo === undefined && (selectedBy ?? only.target.kind) === only.target.kind;
+  const isPlain =
+    only !== undefined && only.upTo === undefined && (selectedBy ?? only.target.kind) === only.target.kind;
   const named = only?.target.kind === 'source' ? only.target.source : source;
   return {
     by,
