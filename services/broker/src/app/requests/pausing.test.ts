@@ -95,6 +95,7 @@ it('is refused for what is no source, and in doubt while Redis is away', async (
 });
 
 it('is in the audit trail: who, what and why', async () => {
+  one.audit.entries.length = 0;
   await pause();
   await resume();
   one.store.wire = away('pause');

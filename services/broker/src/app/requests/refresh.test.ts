@@ -130,7 +130,9 @@ it('is audited, and for operators only', async () => {
   const one = await start();
   await ended(one.get());
   await refreshed(one, { slot: SLOT });
-  expect(one.audit.entries).toEqual([{ event: 'refresh.ordered', by: 'ops', slot: SLOT, facts: { tokens: 1 } }]);
+  expect(one.audit.of('refresh.ordered')).toEqual([
+    { event: 'refresh.ordered', by: 'ops', slot: SLOT, facts: { tokens: 1 } },
+  ]);
   const reply = await ended(one.ask({ verb: 'admin', target: 'refresh' }, { slot: SLOT }));
   expect(reply.error).toMatchObject({ code: 'FORBIDDEN' });
 });

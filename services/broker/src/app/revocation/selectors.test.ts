@@ -80,6 +80,8 @@ beforeEach(async () => {
   await cluster.start(configuration());
   await cluster.start(configuration());
   await clock.advance(LEASE_MS);
+  // Of their start.
+  first().audit.entries.length = 0;
 });
 
 describe('by provider', () => {
