@@ -35,10 +35,7 @@ export interface RevokeVerbPorts extends RevocationPorts, ProviderRevocationPort
 }
 
 /** The verb `revoke`: finds what is meant, says what would go, or ends it. Rejects with a `StoreError` where Redis is away. */
-export async function revokeAsOrdered(
-  ports: RevokeVerbPorts,
-  request: ServiceRequest,
-): Promise<RevokeReply | Failure> {
+export async function revokeAsOrdered(ports: RevokeVerbPorts, request: ServiceRequest): Promise<RevokeReply | Failure> {
   const decoded = decode(revokeRequestSchema, request.body, LIMITS.requestBytes);
   if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
   const order = decoded.value;
