@@ -219,7 +219,7 @@ describe('an order to revoke', () => {
     { issuedBeforeMs: 1_793_523_600_000 },
     { issuedBeforeMs: 1, source: 'a' },
   ])('takes the selector %j', (selector) => {
-    expect(refusal({ selector }, revokeRequestSchema)).toBe('');
+    expect(refusal({ selector, reason: 'a test' }, revokeRequestSchema)).toBe('');
   });
 
   it.each([
@@ -238,6 +238,12 @@ describe('an order to revoke', () => {
 
   it('needs a selector', () => {
     expect(refusal({ wait: true }, revokeRequestSchema)).toMatch(/^selector: /);
+  });
+
+  it('needs a reason where it is no dry run', () => {
+    const selector = { source: 'a' };
+    expect(refusal({ selector }, revokeRequestSchema)).toBe('reason: is required: it is written to the audit trail');
+    expect(refusal({ selector, dryRun: true }, revokeRequestSchema)).toBe('');
   });
 });
 

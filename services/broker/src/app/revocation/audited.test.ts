@@ -113,12 +113,17 @@ describe('the audit trail of operators', () => {
 describe('another way than NATS', () => {
   it('is answered as NATS is, and not before Redis was read, nor after the end', async () => {
     const request = { caller: 'ops', target: 'status', subject: '/v1/admin/status', body: new Uint8Array() };
-    const asked = async (replica: Replica): Promise<Reply> =>
-      JSON.parse(Buffer.from(await replica.broker.administer(request)).toString('utf8')) as Reply;
+    const asked = async (replica: Replica): Promise<Reply> => {
+      const reply = replica.broker.administer(request);
+      await clock.advance(TICK_MS);
+      return JSON.parse(Buffer.from(await reply).toString('utf8')) as Reply;
+    };
     expect(await asked(one)).toMatchObject({ broker: 'b1', ready: true });
     const early = new FakeCluster(clock, new SeededRandom(5)).replica();
     expect((await asked(early)).error).toMatchObject({ code: 'BROKER_UNAVAILABLE', retryAfterMs: 1_000 });
-    await one.broker.stop(1_000);
+    const stopped = one.broker.stop(1_000);
+    await clock.advance(1_000);
+    await stopped;
     expect((await asked(one)).error).toMatchObject({ code: 'BROKER_UNAVAILABLE' });
   });
 });
