@@ -66,6 +66,12 @@ export class Announcer {
     });
   }
 
+  renamed({ slot }: SlotState, token: Token, before: string | undefined): void {
+    this.#later(() => {
+      this.#bySlot.get(slot)?.emit('usernameChanged', { before, token });
+    });
+  }
+
   revoked({ source, slot }: SlotState, { epoch, generation }: TokenOrder): void {
     const identity = { source, slot, epoch, generation };
     this.#later(() => {

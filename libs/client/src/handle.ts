@@ -19,6 +19,11 @@ export interface GetOptions {
 export interface SourceEvents {
   /** A newer token has replaced the one before. */
   refreshed: Token;
+  /**
+   * The credential is another user's than the one before it: connections that were opened with that one are to be opened
+   * anew. It comes with the `refreshed` of the same token, after it. Never with the first credential.
+   */
+  usernameChanged: { readonly before: string | undefined; readonly token: Token };
   /** The token that was handed out last is dead: end what was made with it. */
   revoked: { readonly epoch: number; readonly generation: number };
 }

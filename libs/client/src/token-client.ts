@@ -102,6 +102,9 @@ export class TokenClient {
         refreshed: (state, token) => {
           announcer.refreshed(state, token);
         },
+        renamed: (state, token, before) => {
+          announcer.renamed(state, token, before);
+        },
         doubted(cause) {
           if (cause === 'gap') sync.gapped();
           else sync.suspected();

@@ -6,10 +6,12 @@ import type { Clock } from '@token-broker/foundation';
  */
 export interface Token {
   readonly accessToken: string;
-  /** As the identity provider named it, such as `Bearer`. */
+  /** What it is, and how to use it: `Bearer` as a rule; others are listed in `docs/providers.md`. */
   readonly tokenType: string;
   /** The scopes that were granted, separated by spaces, where the identity provider named them. */
   readonly scope: string | undefined;
+  /** The user whose password it is, where it is one. */
+  readonly username: string | undefined;
   /** With `generation`: the order of the tokens of a slot. */
   readonly epoch: number;
   readonly generation: number;
@@ -24,6 +26,7 @@ export interface TokenContent {
   readonly accessToken: string;
   readonly tokenType: string;
   readonly scope: string | undefined;
+  readonly username: string | undefined;
   readonly epoch: number;
   readonly generation: number;
   readonly verified: boolean;
@@ -51,6 +54,10 @@ class HeldToken implements Token {
 
   get scope(): string | undefined {
     return this.#content.scope;
+  }
+
+  get username(): string | undefined {
+    return this.#content.username;
   }
 
   get epoch(): number {

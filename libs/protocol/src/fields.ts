@@ -33,5 +33,13 @@ export const parameter = z
   // eslint-disable-next-line no-control-regex -- control characters are what is refused
   .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
 
+/** Whom a credential lets in, where it is the user's part of a pair. Nothing that could break out of a header or a log line. */
+export const username = z
+  .string()
+  .min(1)
+  .max(LIMITS.usernameCharacters)
+  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+  .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
+
 /** Why an operator does something, in words of a person: for the audit trail. */
 export const reason = z.string().max(500).regex(/\S/, 'is empty');

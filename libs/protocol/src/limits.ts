@@ -12,6 +12,8 @@ export const LIMITS = {
   scopes: 64,
   /** Characters of a subject token, an actor token, a refresh token. */
   subjectTokenCharacters: 16 * 1024,
+  /** Characters of the user name that a credential carries. */
+  usernameCharacters: 256,
   /** Changes in one invalidation message. */
   changesPerInvalidation: 500,
   /** Slots in one sync request. */

@@ -43,6 +43,8 @@ export class FakeBroker {
   readonly vseqs: number[];
   timing: Timing = { tickMs: TICK_MS, maxStalenessMs: 60_000, minLifetimeMs: 5_000 };
   lifeMs = 3_600_000;
+  /** Of the credentials that it hands out. */
+  username: string | undefined;
   /** Redis's clock against the test's. */
   redisAheadMs = 1_700_000_000_000;
   /** How old its reads of Redis are. */
@@ -119,7 +121,7 @@ export class FakeBroker {
     const { generation, source, expiresAtMs, lifeMs } = record;
     const channel = this.#channelOf(slot);
     const bound = pushAdditionalData({ slot, epoch, generation, channelVersion: channel.version });
-    const plain = encode({ accessToken: accessTokenOf(record), tokenType: 'Bearer' });
+    const plain = encode({ accessToken: accessTokenOf(record), tokenType: 'Bearer', ...this.#user() });
     const sealed = Buffer.from(this.#aead.seal(channel.key, plain, bound)).toString('base64url');
     return {
       v: 1,
@@ -239,9 +241,14 @@ export class FakeBroker {
       verified: true,
       accessToken: accessTokenOf(record),
       tokenType: 'Bearer',
+      ...this.#user(),
       channel: { version: channel.version, key: Buffer.from(channel.key).toString('base64url') },
       timing: this.timing,
     };
+  }
+
+  #user(): { username?: string } {
+    return this.username === undefined ? {} : { username: this.username };
   }
 
   #sync(delivery: Delivery): void {

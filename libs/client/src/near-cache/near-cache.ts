@@ -10,6 +10,7 @@ import {
   type Entry,
   type RequestParameters,
   type SlotState,
+  type UserOfToken,
 } from './slot-state.js';
 
 /** What a slot costs beside the characters of its token: objects, subscription, keys. */
@@ -23,6 +24,11 @@ export interface TokenOrder {
   readonly generation: number;
 }
 
+/** Of a slot that was pushed out: nobody steps back, and whoever is given another user's token is told. */
+interface Remembered extends TokenOrder {
+  readonly user: UserOfToken | undefined;
+}
+
 /** What the near cache tells the rest of the client, after its state has changed. */
 export interface NearCacheEffects {
   /** A slot was pushed out, by the bounds or because nobody uses it. */
@@ -31,6 +37,8 @@ export interface NearCacheEffects {
   revoked(state: SlotState, dead: TokenOrder, sweeping: boolean): void;
   /** A newer token has replaced an earlier one. */
   refreshed(state: SlotState, token: Token): void;
+  /** The token at hand is of another user than the one before it. */
+  renamed(state: SlotState, token: Token, before: string | undefined): void;
   /** Something may have been missed: a sync is due. */
   doubted(cause: 'gap' | 'epoch'): void;
 }
@@ -63,7 +71,7 @@ export class NearCache {
   anchor: Anchor | undefined;
   readonly counters = { pushes: 0, invalidations: 0 };
   readonly #slots: BoundedMap<SlotState>;
-  readonly #remembered = new BoundedMap<TokenOrder>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
+  readonly #remembered = new BoundedMap<Remembered>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
   readonly #partitions: PartitionState<SlotState>[] = [];
   #partitionCount = 0;
 
@@ -113,7 +121,10 @@ export class NearCache {
     if (known !== undefined) return known;
     const state = createSlotState(source, slot, parameters, this.options.clock.elapsedMs());
     const remembered = this.#remembered.delete(slot);
-    if (remembered !== undefined) noticeGeneration(state, remembered.epoch, remembered.generation);
+    if (remembered !== undefined) {
+      noticeGeneration(state, remembered.epoch, remembered.generation);
+      state.user = remembered.user;
+    }
     this.#slots.set(slot, state);
     return state;
   }
@@ -176,7 +187,7 @@ export class NearCache {
       refreshAtMs: 0,
       freshUntilMs: 0,
       trustedUntilMs: arrival.trustedUntilMs,
-      bytes: arrival.accessToken.length + (arrival.scope?.length ?? 0),
+      bytes: arrival.accessToken.length + (arrival.scope?.length ?? 0) + (arrival.username?.length ?? 0),
     };
     this.#schedule(entry, this.#refreshAtMs(entry));
     state.entry = entry;
@@ -184,6 +195,7 @@ export class NearCache {
     // Set again, since its bytes have changed; this may push others out, or the slot itself.
     this.#slots.set(state.slot, state);
     if (succeeds) effects.refreshed(state, token);
+    this.#noticeUser(state, token);
     return token;
   }
 
@@ -191,16 +203,21 @@ export class NearCache {
    * A token that is not held goes to a caller: only for those who wait for it, since nothing verified it. From here on nobody is
    * given an older one (G3): what is held and older goes, and what comes late is refused.
    */
-  passOn({ slot }: SlotState, token: TokenOrder, nowMs: number): void {
+  passOn({ slot }: SlotState, token: Token, nowMs: number): void {
     // The slot may have been pushed out while the token was on its way, and attached anew.
     const state = this.#slots.peek(slot);
     if (state === undefined) {
       const known = this.#remembered.peek(slot);
       if (known === undefined || isOlder(known, token))
-        this.#remembered.set(slot, { epoch: token.epoch, generation: token.generation });
+        this.#remembered.set(slot, {
+          epoch: token.epoch,
+          generation: token.generation,
+          user: { name: token.username },
+        });
       return;
     }
     noticeGeneration(state, token.epoch, token.generation);
+    this.#noticeUser(state, token);
     if (state.entry !== undefined && isOlder(state.entry, token)) this.drop(state, nowMs);
   }
 
@@ -265,6 +282,13 @@ export class NearCache {
     this.#schedule(entry, entry.refreshAtMs + byMs);
   }
 
+  #noticeUser(state: SlotState, token: Token): void {
+    const before = state.user;
+    if (before !== undefined && before.name === token.username) return;
+    state.user = { name: token.username };
+    if (before !== undefined) this.options.effects.renamed(state, token, before.name);
+  }
+
   #refreshAtMs(entry: Entry): number {
     const uniform = this.options.random.uniform();
     return refreshAtMs(entry.expiresAtMs, entry.lifeMs, this.timing.minLifetimeMs, uniform);
@@ -279,7 +303,11 @@ export class NearCache {
   #detach(state: SlotState): void {
     state.attached = false;
     if (state.greatestGeneration > 0)
-      this.#remembered.set(state.slot, { epoch: state.greatestEpoch, generation: state.greatestGeneration });
+      this.#remembered.set(state.slot, {
+        epoch: state.greatestEpoch,
+        generation: state.greatestGeneration,
+        user: state.user,
+      });
     this.drop(state, this.options.clock.elapsedMs());
     this.options.effects.evicted(state);
   }

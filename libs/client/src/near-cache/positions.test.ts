@@ -25,6 +25,7 @@ beforeEach(() => {
       evicted: () => undefined,
       revoked: () => undefined,
       refreshed: () => undefined,
+      renamed: () => undefined,
       doubted: () => undefined,
     },
   });

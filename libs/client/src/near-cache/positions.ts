@@ -102,9 +102,9 @@ export function confirmHolds(cache: NearCache, asked: readonly SlotState[], repl
 
 /** A token that outlived its epoch goes on under the new one: reports of it must name that. */
 function inEpoch(cache: NearCache, state: SlotState, entry: Entry, epoch: number): void {
-  const { accessToken, tokenType, scope, verified } = entry.token;
+  const { accessToken, tokenType, scope, username, verified } = entry.token;
   const { generation, expiresAtMs } = entry;
-  const content = { accessToken, tokenType, scope, verified, epoch, generation, expiresAtMs };
+  const content = { accessToken, tokenType, scope, username, verified, epoch, generation, expiresAtMs };
   entry.token = createToken(content, cache.options.clock);
   entry.epoch = epoch;
   noticeGeneration(state, epoch, generation);

@@ -51,6 +51,7 @@ function takePush(
     accessToken: token.accessToken,
     tokenType: token.tokenType,
     scope: token.scope,
+    username: token.username,
     epoch: event.epoch,
     generation: event.generation,
     verified: true,

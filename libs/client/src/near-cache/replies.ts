@@ -72,6 +72,7 @@ export function takeReply(
     accessToken: reply.accessToken,
     tokenType: reply.tokenType,
     scope: reply.scope,
+    username: reply.username,
     epoch: reply.epoch,
     generation: reply.generation,
     verified: reply.verified,

@@ -57,6 +57,11 @@ export interface Entry {
   readonly bytes: number;
 }
 
+/** The user that a token names; most name none. */
+export interface UserOfToken {
+  readonly name: string | undefined;
+}
+
 /** All that is known of one slot. Handles share it, and hold it, so that the hot path builds no key. */
 export interface SlotState {
   readonly source: string;
@@ -65,6 +70,8 @@ export interface SlotState {
   entry: Entry | undefined;
   /** A token of it was taken at some time. */
   wasTaken: boolean;
+  /** Whose the last token was that somebody was given: what was made with it is that user's. */
+  user: UserOfToken | undefined;
   /** `undefined` until a reply has named it. */
   partition: PartitionState<SlotState> | undefined;
   channel: ChannelKey | undefined;
@@ -92,6 +99,7 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     parameters,
     entry: undefined,
     wasTaken: false,
+    user: undefined,
     partition: undefined,
     channel: undefined,
     anchor: undefined,

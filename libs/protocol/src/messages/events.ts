@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { failureSchema } from './failure.js';
-import { identifier, milliseconds, ordinal, partition, slot, version } from '../fields.js';
+import { identifier, milliseconds, ordinal, partition, slot, username, version } from '../fields.js';
 import { LIMITS } from '../limits.js';
 import { inquirySchema, replicaReportSchema } from './replicas.js';
 
@@ -26,6 +26,7 @@ export const pushedTokenSchema = z.object({
   accessToken: z.string().min(1),
   tokenType: z.string().min(1),
   scope: z.string().optional(),
+  username: username.optional(),
 });
 export type PushedToken = z.output<typeof pushedTokenSchema>;
 

@@ -10,6 +10,7 @@ import {
   partition,
   scopeToken,
   slot,
+  username,
   version,
 } from '../fields.js';
 import { LIMITS } from '../limits.js';
@@ -86,10 +87,13 @@ export const tokenReplySchema = z.object({
   heldMs: milliseconds,
   /** `false`: from a broker without Redis. Use it once, cache it never. */
   verified: z.boolean(),
+  /** One text, whatever the credential is: `tokenType` says how to read it. */
   accessToken: z.string().min(1),
   tokenType: z.string().min(1),
   /** Granted scopes, where the identity provider named them. */
   scope: z.string().optional(),
+  /** Where the credential is half of a pair: whose password it is. */
+  username: username.optional(),
   channel: channelSchema.optional(),
   /** How long this token may be kept: a near cache that is cut off before its first heartbeat must know. */
   timing: timingSchema.optional(),

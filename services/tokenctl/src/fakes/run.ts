@@ -173,6 +173,7 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
         accessToken: TOKEN,
         tokenType: 'bearer',
         scope: 'read',
+        username: undefined,
         epoch: 1,
         generation: GENERATION,
         verified: true,

@@ -8,6 +8,7 @@ const token: Token = {
   accessToken: 'eyJhbGciOi.e-_~+/=.x',
   tokenType: 'bearer',
   scope: 'a b',
+  username: undefined,
   epoch: 1,
   generation: 2,
   verified: true,

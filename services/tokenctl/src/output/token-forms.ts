@@ -11,19 +11,30 @@ export type TokenForm = (typeof TOKEN_FORMS)[number];
  * @param wallMs now: the ends of lives are written as moments where another program reads them later
  */
 export function renderToken(source: string, token: Token, form: TokenForm, wallMs: number): string {
-  const { accessToken, tokenType, scope, expiresInMs, epoch, generation, verified } = token;
+  const { accessToken, tokenType, scope, username, expiresInMs, epoch, generation, verified } = token;
   switch (form) {
     case 'raw':
       return accessToken;
     case 'header':
       return `Authorization: ${spelledAsKnown(tokenType)} ${accessToken}`;
     case 'json':
-      return JSON.stringify({ source, accessToken, tokenType, scope, expiresInMs, epoch, generation, verified });
+      return JSON.stringify({
+        source,
+        accessToken,
+        tokenType,
+        scope,
+        username,
+        expiresInMs,
+        epoch,
+        generation,
+        verified,
+      });
     case 'env':
       return [
         `ACCESS_TOKEN=${shellWord(accessToken)}`,
         `ACCESS_TOKEN_TYPE=${shellWord(spelledAsKnown(tokenType))}`,
         `ACCESS_TOKEN_EXPIRES_AT=${shellWord(secondOf(wallMs + expiresInMs))}`,
+        ...(username === undefined ? [] : [`ACCESS_TOKEN_USERNAME=${shellWord(username)}`]),
       ].join('\n');
     case 'exec-credential':
       return JSON.stringify({

@@ -14,6 +14,7 @@ export interface CacheEntry extends CacheKey {
   readonly accessToken: string;
   readonly tokenType: string;
   readonly scope: string | undefined;
+  readonly username: string | undefined;
   readonly epoch: number;
   readonly generation: number;
 }
@@ -28,8 +29,8 @@ export interface Freshness {
 }
 
 export function entryOf(key: CacheKey, token: Token, wallMs: number): CacheEntry {
-  const { accessToken, tokenType, scope, epoch, generation, expiresInMs } = token;
-  const held = { accessToken, tokenType, scope, epoch, generation };
+  const { accessToken, tokenType, scope, username, epoch, generation, expiresInMs } = token;
+  const held = { accessToken, tokenType, scope, username, epoch, generation };
   return { ...key, storedAtMs: wallMs, expiresAtMs: wallMs + expiresInMs, ...held };
 }
 
@@ -41,8 +42,9 @@ export function isFresh(entry: CacheEntry, { wallMs, ttlMs, minTtlMs = 0 }: Fres
 
 /** Nothing unverified is kept (`verified` of the token), so that what was kept is. */
 export function tokenOf(entry: CacheEntry, wallMs: number): Token {
-  const { accessToken, tokenType, scope, epoch, generation, expiresAtMs } = entry;
-  return { accessToken, tokenType, scope, epoch, generation, verified: true, expiresInMs: expiresAtMs - wallMs };
+  const { accessToken, tokenType, scope, username, epoch, generation, expiresAtMs } = entry;
+  const identity = { accessToken, tokenType, scope, username, epoch, generation };
+  return { ...identity, verified: true, expiresInMs: expiresAtMs - wallMs };
 }
 
 export function writeEntry(entry: CacheEntry): string {
@@ -54,13 +56,14 @@ export function readEntry(text: string, key: CacheKey): CacheEntry | undefined {
   const fields = objectIn(text);
   if (fields?.['v'] !== 1) return undefined;
   for (const [name, value] of Object.entries(key)) if (fields[name] !== value) return undefined;
-  const { storedAtMs, expiresAtMs, accessToken, tokenType, scope, epoch, generation } = fields;
+  const { storedAtMs, expiresAtMs, accessToken, tokenType, scope, username, epoch, generation } = fields;
   if (![storedAtMs, expiresAtMs, epoch, generation].every(isCount)) return undefined;
   if (!isWord(accessToken) || !isWord(tokenType)) return undefined;
   if (scope !== undefined && typeof scope !== 'string') return undefined;
+  if (username !== undefined && typeof username !== 'string') return undefined;
   const times = { storedAtMs: Number(storedAtMs), expiresAtMs: Number(expiresAtMs) };
   const identity = { epoch: Number(epoch), generation: Number(generation) };
-  return { ...key, ...times, ...identity, accessToken, tokenType, scope };
+  return { ...key, ...times, ...identity, accessToken, tokenType, scope, username };
 }
 
 function isCount(value: unknown): value is number {

@@ -29,6 +29,7 @@ const tokenOf = (accessToken: string, changed: Partial<Token> = {}): Token => ({
   accessToken,
   tokenType: 'Bearer',
   scope: 'read',
+  username: undefined,
   epoch: 1,
   generation: 7,
   verified: true,
