@@ -1,10 +1,13 @@
 -- commit: the compare-and-set that decides. Everything that happened since the claim is seen here.
 -- ARGV 8 attempt, 9 epoch of the claim, 10 generation, 11 expiresAt, 12 usableUntil, 13 sealed, 14 hash of the token,
---      15 candidate for the channel key, sealed, 16 id of the key that seals now
+--      15 candidate for the channel key, sealed, 16 id of the key that seals now, 17 '1': the token stands in the configuration
 local attempt, claimEpoch, claimed, expiresAt, usableUntil = ARGV[8], ARGV[9], number(ARGV[10]), number(ARGV[11]), number(ARGV[12])
 local MAX_FLIGHT_US = 900 * 1000000 -- floors outlive any flight: an older claim might outlive the floor that forbids it
 
 local hash = ARGV[14]
+-- What stands in the configuration comes back when that says so again: a rotation is taken back, a source was away for a
+-- while. As long as nobody changes the source, it is the same token, and dead when it was revoked.
+if ARGV[17] == '1' then hash = hash .. ':' .. (redis.call('HGET', KEYS[1], 'changed:' .. source) or '0') end
 -- The hash of a token that died before this record came, and whether only a resource server has refused the record's own:
 -- one that is refused by mistake may be fetched again, until it is revoked.
 local deadHash, rejected = unpack(redis.call('HMGET', KEYS[4], 'deadHash', 'rejected'))

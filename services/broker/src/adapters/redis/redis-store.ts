@@ -113,6 +113,7 @@ export class RedisStore implements Store {
       policy,
       channelCandidate,
       sealedBy,
+      isConfigured = false,
     } = request;
     const reply = await this.#partitions.runOn(address, 'commit', policy, [
       attempt,
@@ -124,6 +125,7 @@ export class RedisStore implements Store {
       tokenHash,
       channelCandidate,
       sealedBy,
+      isConfigured ? 1 : 0,
     ]);
     const { asOf } = reply;
     switch (reply.tag) {

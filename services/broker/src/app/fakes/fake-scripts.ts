@@ -93,8 +93,10 @@ export function reserve(script: Script, request: ReserveRequest): ReserveReply {
 }
 
 export function commit(script: Script, request: CommitRequest): CommitReply {
-  const { address, attempt, generation, expiresAtMs, usableUntilMs, sealed, tokenHash, policy } = request;
+  const { address, attempt, generation, expiresAtMs, usableUntilMs, sealed, policy } = request;
   const { partition, nowMs } = script;
+  const era = request.isConfigured === true ? `:${String(partition.changed.get(address.source) ?? 0)}` : '';
+  const tokenHash = `${request.tokenHash}${era}`;
   const slot = partition.slot(address.slot);
   const floor = partition.floorOf(address);
   const refused = (kind: Exclude<CommitReply['kind'], 'ok'>): CommitReply => ({ kind, asOf: script.asOf() });

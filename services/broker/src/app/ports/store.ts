@@ -98,6 +98,11 @@ export interface CommitRequest {
   readonly sealed: Uint8Array;
   /** Keyed hash of the token: an identity provider that returns a revoked token again is found out. */
   readonly tokenHash: string;
+  /**
+   * The token stands in the configuration. Once the source has been changed, it may be one that was dead: whoever changed it
+   * has the word. Default: it does not.
+   */
+  readonly isConfigured?: boolean;
   readonly policy: number;
   /** Taken as the slot's channel where it has none, or one that is sealed by another key. */
   readonly channelCandidate: Uint8Array;
