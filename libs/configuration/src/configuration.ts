@@ -131,10 +131,59 @@ export interface ClusterConfiguration {
   readonly demandMs: number;
 }
 
-export type SourceConfiguration = OAuth2SourceConfiguration;
+/** A source of any kind; `provider` tells which. */
+export type SourceConfiguration = OAuth2SourceConfiguration | StaticSourceConfiguration | ExecSourceConfiguration;
 
-export interface OAuth2SourceConfiguration {
+/** What every source has, whatever its provider: all that the broker knows of one but for what makes its tokens. */
+export interface CommonSourceConfiguration {
   readonly name: string;
+  /** Sorted, without duplicates: what is asked for where a caller does not say. Empty where the provider knows none. */
+  readonly scopes: readonly string[];
+  readonly audience?: string;
+  readonly resource?: string;
+  /** How tokens that callers give are checked. Present exactly where the source takes them. */
+  readonly subjectToken?: SubjectTokenConfiguration;
+  /** The time that one fetch may take. Default 10 s. */
+  readonly timeoutMs: number;
+  /** The life of the cluster's lock for one fetch; above `timeoutMs`. Default `timeoutMs` + 2 s. */
+  readonly lockTimeMs: number;
+  readonly refresh: RefreshConfiguration;
+  /**
+   * `fetch`: while Redis is away, each replica fetches for itself, within its share of the quota, tokens that no revocation
+   * reaches. Absent: callers wait for Redis.
+   */
+  readonly withoutRedis?: 'fetch';
+  /** Limits of the upstream identity; all of them hold. Empty: none is known. */
+  readonly quota: readonly QuotaLimit[];
+}
+
+/** A value from the file, a secret file or a variable. Nobody is called for it, and it has no life of its own. */
+export interface StaticSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'static';
+  readonly value: Redacted;
+  readonly tokenType: string;
+  readonly username?: string;
+  /** How long it counts without being looked at again; so long a revoked one is remembered. Default 365 days. */
+  readonly lifetimeMs: number;
+}
+
+/** What a program prints that is run for each credential. */
+export interface ExecSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'exec';
+  /** An absolute path. No shell is between. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** All of the program's environment, beside `PATH` and what its format prescribes. */
+  readonly env: ReadonlyMap<string, Redacted>;
+  /** An `ExecCredential` of Kubernetes, or what AWS's `credential_process` prints. */
+  readonly output: 'exec-credential' | 'credential-process';
+  /** Of a credential that states no end. Default 5 min. */
+  readonly defaultLifetimeMs: number;
+  /** Lifetimes above this are cut. Default 365 days. */
+  readonly maxLifetimeMs: number;
+}
+
+export interface OAuth2SourceConfiguration extends CommonSourceConfiguration {
   readonly provider: 'oauth2';
   readonly grant: OAuth2Grant;
   /** Discovery from the issuer's metadata (RFC 8414, OpenID Discovery), or explicit endpoints. */
@@ -143,35 +192,17 @@ export interface OAuth2SourceConfiguration {
   readonly allowInsecureHttp: boolean;
   readonly clientId: string;
   readonly clientAuthentication: ClientAuthentication;
-  /** Sorted, without duplicates. */
-  readonly scopes: readonly string[];
-  readonly audience?: string;
-  readonly resource?: string;
   /** Further form parameters of the token request, such as `organization`. */
   readonly parameters: ReadonlyMap<string, string>;
   readonly ca?: string;
   /** An HTTP proxy (`CONNECT`) on the way to the identity provider; it may hold a password. */
   readonly proxy?: Redacted;
-  /** How tokens that callers give are checked. Present exactly where the grant takes them. */
-  readonly subjectToken?: SubjectTokenConfiguration;
-  /** The time that one token request may take. Default 10 s. */
-  readonly timeoutMs: number;
-  /** The life of the cluster's lock for one fetch; above `timeoutMs`. Default `timeoutMs` + 2 s. */
-  readonly lockTimeMs: number;
   /** Lifetime when the reply has no `expires_in`. Default 5 min. */
   readonly defaultLifetimeMs: number;
   /** Lifetimes above this are clamped. Default 365 days. */
   readonly maxLifetimeMs: number;
   /** Narrower scope than asked is an error unless this is true. Default false. */
   readonly acceptNarrowerScope: boolean;
-  readonly refresh: RefreshConfiguration;
-  /**
-   * `fetch`: while Redis is away, each replica fetches for itself, within its share of the quota, tokens that no revocation
-   * reaches. Absent: callers wait for Redis.
-   */
-  readonly withoutRedis?: 'fetch';
-  /** Limits of the upstream identity (endpoint and client id); all of them hold. Empty: none is known. */
-  readonly quota: readonly QuotaLimit[];
 }
 
 export type OAuth2Endpoint =

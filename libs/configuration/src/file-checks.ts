@@ -69,7 +69,7 @@ function checkLifetimes(file: Values, report: Report): void {
   const { minLifetime } = valuesOf(file['cluster']);
   if (typeof minLifetime !== 'number') return;
   for (const [source, written] of Object.entries(valuesOf(file['sources']))) {
-    for (const name of ['defaultLifetime', 'maxLifetime']) {
+    for (const name of ['defaultLifetime', 'maxLifetime', 'lifetime']) {
       const lifetime = valuesOf(written)[name];
       if (typeof lifetime !== 'number' || lifetime > minLifetime) continue;
       report(

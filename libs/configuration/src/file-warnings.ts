@@ -1,7 +1,7 @@
 import { formatDuration } from '@token-broker/foundation';
-import type { Configuration, SourceConfiguration } from './configuration.js';
+import type { Configuration, OAuth2SourceConfiguration } from './configuration.js';
 import type { Finding } from './problems.js';
-import { DEFAULT_LIFETIME_MS } from './providers/oauth2/lifetimes.js';
+import { DEFAULT_LIFETIME_MS } from './providers/lifetimes.js';
 
 /** What is allowed, but seldom meant. */
 export function warningsOf(configuration: Configuration): Finding[] {
@@ -23,6 +23,10 @@ export function warningsOf(configuration: Configuration): Finding[] {
   const granted = new Set([...callers.values()].flatMap(({ grants }) => [...grants.keys()]));
   for (const source of sources.values()) {
     const path = ['sources', source.name];
+    if (!granted.has('*') && !granted.has(source.name)) {
+      warnings.push({ path, message: 'no caller may use this source', hint: 'name it under callers' });
+    }
+    if (source.provider !== 'oauth2') continue;
     const inClear = source.allowInsecureHttp ? harmOfHttp(source) : undefined;
     if (inClear !== undefined)
       warnings.push({ path: [...path, 'allowInsecureHttp'], message: `${inClear}: for development only` });
@@ -32,9 +36,6 @@ export function warningsOf(configuration: Configuration): Finding[] {
         message: 'the client proves nothing: whoever knows its id gets its tokens',
         hint: 'client_credentials is for clients that can keep a secret (RFC 6749 §4.4)',
       });
-    }
-    if (!granted.has('*') && !granted.has(source.name)) {
-      warnings.push({ path, message: 'no caller may use this source', hint: 'name it under callers' });
     }
     const { ahead } = source.refresh;
     if (ahead.kind === 'ms' && ahead.ms >= source.defaultLifetimeMs) {
@@ -46,7 +47,7 @@ export function warningsOf(configuration: Configuration): Finding[] {
 }
 
 /** Undefined: nothing that the source names is http://. */
-function harmOfHttp({ endpoint, clientAuthentication, subjectToken }: SourceConfiguration): string | undefined {
+function harmOfHttp({ endpoint, clientAuthentication, subjectToken }: OAuth2SourceConfiguration): string | undefined {
   const isInsecure = (url: string): boolean => url.startsWith('http:');
   if (Object.values(endpoint).some(isInsecure)) {
     return `${'clientSecret' in clientAuthentication ? 'the client secret travels' : 'tokens travel'} in clear`;

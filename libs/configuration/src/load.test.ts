@@ -124,7 +124,8 @@ describe('a valid configuration', () => {
   it('takes `$${` as a literal, and never resolves what a reference gave', async () => {
     const text = SAMPLE.replace('clientId: payments', () => 'clientId: "a-$${env:X}-${env:NESTED}"');
     const loaded = await parseConfiguration(text, { ...options, env: { ...env, NESTED: '${env:TOKEN_BROKER_KEY}' } });
-    expect(loaded.ok && loaded.value.configuration.sources.get('payments-api')?.clientId).toBe(
+    expect(loaded.ok && loaded.value.configuration.sources.get('payments-api')).toHaveProperty(
+      'clientId',
       'a-${env:X}-${env:TOKEN_BROKER_KEY}',
     );
   });
@@ -169,7 +170,7 @@ describe('every setting does what it says', () => {
       'tokenEndpoint: "http://127.0.0.1:1/token"',
     ).replace('provider: oauth2', 'provider: oauth2\n    allowInsecureHttp: true');
     const { configuration, warnings } = await accepted(text);
-    expect(configuration.sources.get('payments-api')?.endpoint).toEqual({
+    expect(configuration.sources.get('payments-api')).toHaveProperty('endpoint', {
       kind: 'token-endpoint',
       tokenEndpoint: 'http://127.0.0.1:1/token',
     });

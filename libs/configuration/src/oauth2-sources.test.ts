@@ -33,7 +33,7 @@ async function load(source: Settings, callers: Settings = { orders: { sources: '
 async function sourceOf(source: Settings): Promise<OAuth2SourceConfiguration> {
   const { configuration } = await load(source);
   const found = configuration.sources.get('payments');
-  if (found === undefined) throw new Error('the source is gone');
+  if (found?.provider !== 'oauth2') throw new Error('the source is gone');
   return found;
 }
 

@@ -13,6 +13,7 @@ import {
   loadConfiguration,
   secretsOf,
   secretsOfDoor,
+  traitsOf,
   type Configuration,
 } from '@token-broker/configuration';
 import { createSubjects } from '@token-broker/protocol';
@@ -63,6 +64,8 @@ export interface StartOptions {
   readonly path: string;
   /** Variables for `${env:…}`. */
   readonly env: NodeJS.ProcessEnv;
+  /** Hears of the files that the configuration was made of, each time that it is read again; of those alone that were read, where it is broken. */
+  readonly onFiles?: (files: readonly string[], isWhole: boolean) => void;
   /** Takes the log's lines. Default: standard output. */
   readonly writeLog?: (line: string) => void;
 }
@@ -154,9 +157,11 @@ export async function startBroker(configuration: Configuration, options: StartOp
       version,
       fsyncAlways: () => fsyncAlways,
       redisProblems: async () => (await checkRedis(client)).problems,
-      createProvider: (source) => createProvider(source, { clock, log }),
+      traitsOf,
+      createProvider: (source, lend) => createProvider(source, { clock, log, lend }),
       readConfiguration: async () => {
         const loaded = await loadConfiguration(path, { env });
+        options.onFiles?.(loaded.ok ? loaded.value.files : loaded.error.files, loaded.ok);
         if (!loaded.ok) return formatProblems(loaded.error.problems, loaded.error.file).split('\n');
         registerSecrets(log, loaded.value.configuration);
         const { admin } = loaded.value.configuration.http;

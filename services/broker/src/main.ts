@@ -2,7 +2,7 @@
 import { createSystemClock } from '@token-broker/foundation';
 import { formatProblems, loadConfiguration } from '@token-broker/configuration';
 import { Command } from 'commander';
-import { watchFiles } from './adapters/files/watch-files.js';
+import { followFiles } from './adapters/files/follow-files.js';
 import { CannotStart, startBroker } from './compose.js';
 import { KeyringMismatch } from './app/tokens/recipe-key.js';
 import { version } from './version.js';
@@ -36,8 +36,14 @@ async function run(path: string): Promise<void> {
   }
   if (loaded.value.warnings.length > 0) process.stderr.write(`${formatProblems(loaded.value.warnings, path)}\n`);
 
-  const broker = await startBroker(loaded.value.configuration, { path, env: process.env });
-  const watch = watchFiles(loaded.value.files, () => void broker.reload(), createSystemClock());
+  const broker = await startBroker(loaded.value.configuration, {
+    path,
+    env: process.env,
+    onFiles: (files, isWhole) => {
+      watch.follow(files, isWhole);
+    },
+  });
+  const watch = followFiles(loaded.value.files, () => void broker.reload(), createSystemClock());
   process.on('SIGHUP', () => void broker.reload());
 
   let stopping = false;

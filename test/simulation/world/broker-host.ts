@@ -7,6 +7,7 @@ import {
   type Service,
   type ServiceRequest,
 } from '@token-broker/broker/simulation';
+import { traitsOf } from '@token-broker/configuration';
 import { createAesGcm } from '@token-broker/foundation';
 import { createSubjects } from '@token-broker/protocol';
 import type { SimulatedProcess } from '@token-broker/testing';
@@ -107,8 +108,10 @@ export class BrokerHost {
         log,
         audit: auditTo(world.noteOf(name)),
         metrics: upstream.metrics(NO_METRICS, process),
+        traitsOf,
         createProvider: (source) => {
-          const provider = world.idp.provider(source.name, shape.timeoutMs, process);
+          const mayRotate = source.provider === 'oauth2' && source.grant.kind === 'refresh_token';
+          const provider = world.idp.provider(source.name, mayRotate, shape.timeoutMs, process);
           return sabotage?.provider?.(provider, clock) ?? provider;
         },
         readConfiguration: () => Promise.resolve(configurationFor(shape)),

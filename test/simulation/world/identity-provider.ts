@@ -70,8 +70,12 @@ export class IdentityProvider {
   }
 
   /** One process's way to it, for one source. */
-  provider(source: string, timeoutMs: number, process: SimulatedProcess): Provider {
+  provider(source: string, mayRotate: boolean, timeoutMs: number, process: SimulatedProcess): Provider {
     return {
+      capabilities: {
+        ...{ canRevoke: true, mayRotate, longestLifeMs: Number.MAX_SAFE_INTEGER },
+        ...{ callsUpstream: true, needsRefresher: true, takesParameters: true },
+      },
       fetch: (request) => this.#fetch(source, timeoutMs, request, process),
       revoke: (token) => {
         this.#options.watch.takenBack(token.reveal(), process);

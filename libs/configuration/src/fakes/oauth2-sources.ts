@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createCertificate } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { formatProblems, parseConfiguration, type ConfigurationProblem } from '../index.js';
+import { formatProblems, parseConfiguration, type Configuration, type ConfigurationProblem } from '../index.js';
 
 export type Settings = Readonly<Record<string, unknown>>;
 
@@ -29,6 +29,14 @@ export function documentOf(sources: Readonly<Record<string, Settings>>, caller: 
 /** The base source with these settings; undefined removes one. */
 export const having = (changes: Settings): Settings =>
   Object.fromEntries(Object.entries<unknown>({ ...BASE, ...changes }).filter(([, value]) => value !== undefined));
+
+/** The configuration that a text holds. */
+export async function load(text: string): Promise<Configuration> {
+  const readFile = (): Promise<never> => Promise.reject(Object.assign(new Error('absent'), { code: 'ENOENT' }));
+  const parsed = await parseConfiguration(text, { env: {}, readFile });
+  if (!parsed.ok) throw new Error(formatProblems(parsed.error.problems, parsed.error.file));
+  return parsed.value.configuration;
+}
 
 export async function problemsOf(text: string): Promise<readonly ConfigurationProblem[]> {
   const readFile = (path: string): Promise<{ readonly text: string; readonly mode: number }> => {

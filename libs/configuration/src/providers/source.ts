@@ -2,10 +2,12 @@ import { z } from 'zod';
 import type { SourceConfiguration } from '../configuration.js';
 import { encodeRefusal, wrongKind } from '../settings.js';
 import { suggestion } from '../suggestion.js';
+import { execSchema, toExecSource } from './exec/exec-source.js';
 import { oauth2Schema, toOAuth2Source } from './oauth2/oauth2-source.js';
+import { staticSchema, toStaticSource } from './static/static-source.js';
 
 /** Each provider brings the schema of its sources: a new one is a new file and a line here. */
-const PROVIDER_SCHEMAS = [oauth2Schema] as const;
+const PROVIDER_SCHEMAS = [oauth2Schema, staticSchema, execSchema] as const;
 
 const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.shape.provider.value);
 
@@ -24,5 +26,12 @@ export const sourceSchema = z
   .meta({ description: 'A named recipe for getting a token.' });
 
 export function toSource(name: string, written: z.output<typeof sourceSchema>): SourceConfiguration {
-  return toOAuth2Source(name, written);
+  switch (written.provider) {
+    case 'oauth2':
+      return toOAuth2Source(name, written);
+    case 'static':
+      return toStaticSource(name, written);
+    case 'exec':
+      return toExecSource(name, written);
+  }
 }

@@ -1,10 +1,11 @@
 import { delay, within, type Aead, type Clock, type Random } from '@token-broker/foundation';
-import type { Configuration } from '@token-broker/configuration';
+import type { Configuration, SourceConfiguration } from '@token-broker/configuration';
 import { encode, failure, type Subjects } from '@token-broker/protocol';
 import { Acknowledgements } from './cluster/acknowledgements.js';
 import { Administration } from './requests/administration.js';
 import { BudgetWatch } from './upstream/budget-watch.js';
 import { ConfigurationInForce, type ReloadResult } from './configuration-in-force.js';
+import { lenderOf } from './requests/lending.js';
 import { listenToEvents } from './event-listener.js';
 import { FamilyEnds } from './revocation/family-ends.js';
 import { GetToken } from './requests/get-token.js';
@@ -20,11 +21,12 @@ import type { Audit } from './ports/audit.js';
 import type { Bus, Service, ServiceRequest } from './ports/bus.js';
 import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
+import type { Lender, Provider } from './ports/provider.js';
 import type { RefreshTokenJournal } from './ports/refresh-token-journal.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
 import type { UpstreamBudgets } from './ports/upstream-budgets.js';
 import { Publisher } from './cluster/publisher.js';
-import type { ProviderFactory } from './sources/reconfigure.js';
+import type { TraitsOf } from './sources/source-fingerprints.js';
 import { RecordCodec } from './tokens/record-codec.js';
 import { Refresher } from './refresher.js';
 import { RefreshTokens } from './upstream/refresh-tokens.js';
@@ -52,7 +54,9 @@ export interface BrokerPorts {
   readonly log: Log;
   readonly audit: Audit;
   readonly metrics: Metrics;
-  readonly createProvider: ProviderFactory;
+  readonly traitsOf: TraitsOf;
+  /** Makes a source's way to its upstream; `lend` is what it signs or asks with, where that is another source's. */
+  readonly createProvider: (source: SourceConfiguration, lend: Lender) => Provider;
   /** Reads the configuration's source again; the problems of one that is broken, by line. */
   readonly readConfiguration: () => Promise<Configuration | readonly string[]>;
   readonly fsyncAlways: () => boolean;
@@ -158,6 +162,7 @@ export class Broker {
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),
     });
+    const lend = lenderOf({ clock, sources, getToken });
     const leaseKeeper = new LeaseKeeper({
       clock,
       store,
@@ -255,7 +260,10 @@ export class Broker {
         sources,
         keyring,
         revocation,
-        createProvider: ports.createProvider,
+        kinds: {
+          createProvider: (source) => ports.createProvider(source, lend),
+          traitsOf: ports.traitsOf,
+        },
         log,
         audit,
         metrics,

@@ -6,7 +6,7 @@ import { StoreError, type Store } from './ports/store.js';
 import type { Audit } from './ports/audit.js';
 import type { Log, Metrics } from './ports/telemetry.js';
 import { loadRecipeKey } from './tokens/recipe-key.js';
-import { cutoffId, planConfiguration, type ProviderFactory } from './sources/reconfigure.js';
+import { cutoffId, planConfiguration, type ProviderKinds } from './sources/reconfigure.js';
 import { revoke, type RevocationPorts } from './revocation/revocation.js';
 import type { Snapshot, Sources } from './sources/sources.js';
 
@@ -20,7 +20,7 @@ export interface ConfigurationPorts {
   /** The keyring that the codec uses: its keys follow the configuration. */
   readonly keyring: Keyring;
   readonly revocation: RevocationPorts;
-  readonly createProvider: ProviderFactory;
+  readonly kinds: ProviderKinds;
   readonly log: Log;
   readonly audit: Audit;
   readonly metrics: Metrics;
@@ -143,13 +143,13 @@ export class ConfigurationInForce {
    * swap nothing has happened; after it what could not be done is owed.
    */
   async #apply(configuration: Configuration, isNews: boolean): Promise<void> {
-    const { aead, store, sources, keyring, random, revocation, createProvider, log, audit } = this.#ports;
+    const { aead, store, sources, keyring, random, revocation, kinds, log, audit } = this.#ports;
     const { keys } = configuration.encryption;
     // Under the new keys, so that none of the old ones is needed for it when they are taken out.
     const ports = { store, keyring: new Keyring(aead, keys), random };
     const recipeKey = await loadRecipeKey(ports, this.#namespace, this.#recipeKey);
     const before = sources.current;
-    const plan = planConfiguration(before, configuration, recipeKey, createProvider);
+    const plan = planConfiguration(before, configuration, recipeKey, kinds);
     const changed = new Set(plan.changed);
     let { policy } = before;
     try {

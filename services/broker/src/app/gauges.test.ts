@@ -1,4 +1,4 @@
-import type { SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica } from './fakes/fake-cluster.js';
@@ -21,7 +21,7 @@ async function ended<T>(work: Promise<T>, ms = 100): Promise<T> {
 }
 
 /** Scopes of callers' choice, so that there are as many slots as a test wants. */
-function start(...sources: Partial<SourceConfiguration>[]): Promise<Replica> {
+function start(...sources: Partial<OAuth2SourceConfiguration>[]): Promise<Replica> {
   const all = sources.map((change) => sourceOf({ refresh: { ahead: { kind: 'off' }, keepWarm: false }, ...change }));
   const grants = new Map(all.map(({ name }) => [name, { scopes: 'any', audiences: 'any' }] as const));
   const orders = { name: 'orders', grants, admin: false, clientIds: ['orders'] };
@@ -33,7 +33,7 @@ function start(...sources: Partial<SourceConfiguration>[]): Promise<Replica> {
   );
 }
 
-const quota = (limit: number, reserve = 0): Pick<SourceConfiguration, 'quota'> => ({
+const quota = (limit: number, reserve = 0): Pick<OAuth2SourceConfiguration, 'quota'> => ({
   quota: [{ limit, window: { kind: 'sliding', ms: MINUTE_MS }, reserve }],
 });
 

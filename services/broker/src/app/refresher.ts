@@ -62,6 +62,7 @@ export class Refresher {
     const { slot } = held.address;
     const source = sources.source(held.address.source);
     if (source?.recipe !== held.address.recipe || this.#planned.get(slot)?.generation === held.generation) return;
+    if (!source.provider.capabilities.needsRefresher) return;
     // Nobody keeps the token that a caller gave: the caller brings it again.
     if (held.parameters.subjectHash !== undefined) return;
     const beforeMs = refreshBeforeExpiryMs(

@@ -70,7 +70,9 @@ export function transportFindings({ nats, redis, sources }: Configuration): Find
           ),
         ]
       : []),
-    ...[...sources.values()].flatMap(({ name, endpoint, allowInsecureHttp }) => {
+    ...[...sources.values()].flatMap((source) => {
+      if (source.provider !== 'oauth2') return [];
+      const { name, endpoint, allowInsecureHttp } = source;
       const address = endpoint.kind === 'issuer' ? endpoint.issuer : endpoint.tokenEndpoint;
       if (!allowInsecureHttp || !address.startsWith('http:') || isLocal(address)) return [];
       return [

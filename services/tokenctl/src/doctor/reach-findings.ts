@@ -40,7 +40,9 @@ function redisTargets({ redis: { topology, tls } }: Configuration): Target[] {
   }));
 }
 
-function providerTarget({ name, endpoint, ca, proxy }: SourceConfiguration): Target[] {
+function providerTarget(source: SourceConfiguration): Target[] {
+  if (source.provider !== 'oauth2') return [];
+  const { name, endpoint, ca, proxy } = source;
   if (proxy !== undefined) return [];
   const url = new URL(endpoint.kind === 'issuer' ? endpoint.issuer : endpoint.tokenEndpoint);
   const isTls = url.protocol === 'https:';

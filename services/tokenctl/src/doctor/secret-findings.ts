@@ -1,4 +1,4 @@
-import type { Configuration, NatsCredentials } from '@token-broker/configuration';
+import type { Configuration, NatsCredentials, SourceConfiguration } from '@token-broker/configuration';
 import type { Redacted } from '@token-broker/foundation';
 import { problem, warning, type Finding } from './finding.js';
 
@@ -38,12 +38,25 @@ function placedSecrets({ nats, redis, sources }: Configuration): PlacedSecret[] 
     ...ofNats('nats', nats.credentials),
     ...(nats.eventCredentials === nats.credentials ? [] : ofNats('nats.events', nats.eventCredentials)),
     ...(redis.password === undefined ? [] : [{ place: 'redis: the password', secret: redis.password }]),
-    ...[...sources.values()].flatMap(({ name, clientAuthentication: authentication }) =>
-      'clientSecret' in authentication
-        ? [{ place: `sources.${name}.clientSecret`, secret: authentication.clientSecret }]
-        : [],
-    ),
+    ...[...sources.values()].flatMap((source) => ofSource(source)),
   ];
+}
+
+function ofSource(source: SourceConfiguration): PlacedSecret[] {
+  const place = `sources.${source.name}`;
+  switch (source.provider) {
+    case 'oauth2': {
+      const { clientAuthentication: authentication } = source;
+      return 'clientSecret' in authentication
+        ? [{ place: `${place}.clientSecret`, secret: authentication.clientSecret }]
+        : [];
+    }
+    case 'static':
+      return [{ place: `${place}.value`, secret: source.value }];
+    case 'exec':
+      // What its variables are, the program alone knows.
+      return [];
+  }
 }
 
 function weakness(place: string, secret: string): Finding[] {

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { certificates } from '../../certificates.js';
 import type { OAuth2SourceConfiguration } from '../../configuration.js';
-import { choice, flag, text, withDefault } from '../../scalars.js';
-import { crossCheck, settings, type Report } from '../../settings.js';
-import { quotaSchema, toQuota } from '../quota.js';
-import { refreshSchema } from '../refresh.js';
+import { flag, text, withDefault } from '../../scalars.js';
+import { crossCheck, settings, type Report, type Values } from '../../settings.js';
+import { callingSettings, checkCalling, toCalling } from '../calling.js';
 import {
   checkClientAuthentication,
   clientAuthenticationSettings,
@@ -12,7 +11,7 @@ import {
 } from './client-authentication.js';
 import { checkEndpoint, endpointSettings, toEndpoint } from './endpoint.js';
 import { checkGrant, grantSettings, toGrant } from './grant.js';
-import { checkLifetimes, lifetimeSettings, toLifetimes } from './lifetimes.js';
+import { checkLifetimes, lifetimeSettings, toLifetimes } from '../lifetimes.js';
 import { proxy } from './proxy.js';
 import { toSubjectToken } from './subject-token.js';
 import { checkParameters, tokenRequestSettings } from './token-request.js';
@@ -34,43 +33,22 @@ export const oauth2Schema = crossCheck(
       flag('Take tokens of a narrower scope than asked for, instead of refusing them.'),
       false,
     ),
-    refresh: refreshSchema.prefault({}),
-    withoutRedis: withDefault(
-      choice(
-        'What a replica does for callers while Redis is away and it holds no token: refuse them, or fetch for itself.',
-        ['refuse', 'fetch'],
-      ),
-      'refuse',
-    ),
-    quota: quotaSchema.optional(),
+    ...callingSettings,
   }),
   (written, report) => {
     checkEndpoint(written, report);
     checkClientAuthentication(written, report);
     checkGrant(written, report);
+    checkCalling(written, report);
     checkLifetimes(written, report);
     checkParameters(written, report);
     checkWithoutRedis(written, report);
   },
 );
 
-function checkWithoutRedis(written: Readonly<Record<string, unknown>>, report: Report): void {
-  if (written['withoutRedis'] !== 'fetch') return;
-  if (written['grant'] === 'refresh_token')
+function checkWithoutRedis({ withoutRedis, grant }: Values, report: Report): void {
+  if (withoutRedis === 'fetch' && grant === 'refresh_token')
     report(['withoutRedis'], 'cannot be fetch with grant: refresh_token', 'the journal of refresh tokens is in Redis');
-  const quota = Array.isArray(written['quota']) ? (written['quota'] as readonly unknown[]) : [written['quota']];
-  if (quota.some(isCalendarLimit))
-    report(
-      ['withoutRedis'],
-      'cannot be fetch with a quota by day or month',
-      'what was used of it stands in Redis alone',
-    );
-}
-
-function isCalendarLimit(limit: unknown): boolean {
-  if (typeof limit !== 'object' || limit === null || !('window' in limit)) return false;
-  const { window } = limit;
-  return typeof window === 'object' && window !== null && 'kind' in window && window.kind === 'calendar';
 }
 
 export function toOAuth2Source(name: string, written: z.output<typeof oauth2Schema>): OAuth2SourceConfiguration {
@@ -92,8 +70,6 @@ export function toOAuth2Source(name: string, written: z.output<typeof oauth2Sche
     ...(subjectToken === undefined ? {} : { subjectToken: toSubjectToken(subjectToken, written.issuer) }),
     ...toLifetimes(written),
     acceptNarrowerScope: written.acceptNarrowerScope,
-    refresh: Object.freeze(written.refresh),
-    ...(written.withoutRedis === 'fetch' ? { withoutRedis: written.withoutRedis } : {}),
-    quota: toQuota(written.quota),
+    ...toCalling(written),
   });
 }

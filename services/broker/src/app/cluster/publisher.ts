@@ -13,6 +13,7 @@ import {
   type ReplicaReport,
   type Subjects,
 } from '@token-broker/protocol';
+import { handedOut } from '../../domain/token.js';
 import type { Held } from '../tokens/held.js';
 import type { Bus } from '../ports/bus.js';
 import type { SlotAddress } from '../ports/store.js';
@@ -124,14 +125,13 @@ export class Publisher {
   }
 
   #seal(held: Held, channel: Channel): string {
-    const { accessToken, tokenType, scope } = held.token;
     const binding = {
       slot: held.address.slot,
       epoch: held.epoch,
       generation: held.generation,
       channelVersion: channel.version,
     };
-    const plaintext = encode({ accessToken, tokenType, ...(scope === undefined ? {} : { scope }) });
+    const plaintext = encode(handedOut(held.token));
     const sealed = this.#aead.seal(Buffer.from(channel.key, 'base64url'), plaintext, pushAdditionalData(binding));
     return Buffer.from(sealed).toString('base64url');
   }

@@ -1,7 +1,15 @@
-import type { CallerConfiguration, Configuration, SourceConfiguration } from '@token-broker/configuration';
+import {
+  traitsOf,
+  type CallerConfiguration,
+  type Configuration,
+  type OAuth2SourceConfiguration,
+  type SourceConfiguration,
+  type StaticSourceConfiguration,
+} from '@token-broker/configuration';
 import { createAesGcm, Redacted, type Clock, type Random } from '@token-broker/foundation';
 import { createSubjects, encode, type Failure, type TokenReply } from '@token-broker/protocol';
 import { Broker } from '../broker.js';
+import type { Lender, ProviderCapabilities } from '../ports/provider.js';
 import type { Service, ServiceHandler, ServiceRequest } from '../ports/bus.js';
 import { FakeBus, FakeNats } from './fake-bus.js';
 import { FakeLocks } from './fake-locks.js';
@@ -61,6 +69,8 @@ export class FakeCluster {
   readonly locks: FakeLocks;
   readonly idp: FakeIdentityProvider;
   readonly replicas: Replica[] = [];
+  /** What the provider was given that was made last. */
+  lend: Lender | undefined;
   /** What Redis is not like that it has to be. */
   redisProblems: readonly string[] = [];
   readonly #random: Random;
@@ -96,7 +106,11 @@ export class FakeCluster {
         log,
         audit,
         metrics: metrics.metrics,
-        createProvider: () => this.idp.provider(),
+        traitsOf,
+        createProvider: (source, lend) => {
+          this.lend = lend;
+          return this.idp.provider(capabilitiesOf(source));
+        },
         readConfiguration: () => Promise.resolve(replica.file),
         fsyncAlways: () => true,
         redisProblems: () => Promise.resolve(this.redisProblems),
@@ -184,7 +198,14 @@ export function configurationOf(change: Partial<Configuration> = {}): Configurat
   };
 }
 
-export function sourceOf(change: Partial<SourceConfiguration> = {}): SourceConfiguration {
+/** What the fake can do for a source of this configuration. */
+function capabilitiesOf(source: SourceConfiguration): Partial<ProviderCapabilities> {
+  return source.provider === 'oauth2'
+    ? { mayRotate: source.grant.kind === 'refresh_token' }
+    : { canRevoke: false, callsUpstream: false, needsRefresher: false, takesParameters: false };
+}
+
+export function sourceOf(change: Partial<OAuth2SourceConfiguration> = {}): OAuth2SourceConfiguration {
   return {
     name: 'payments-api',
     provider: 'oauth2',
@@ -203,5 +224,22 @@ export function sourceOf(change: Partial<SourceConfiguration> = {}): SourceConfi
     refresh: { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm: false },
     quota: [],
     ...change,
+  };
+}
+
+/** A source of which nobody is called. */
+export function staticSourceOf(name: string, username?: string): StaticSourceConfiguration {
+  return {
+    name,
+    provider: 'static',
+    value: new Redacted('value'),
+    tokenType: 'password',
+    ...(username === undefined ? {} : { username }),
+    lifetimeMs: 86_400_000,
+    scopes: [],
+    timeoutMs: 1_000,
+    lockTimeMs: 3_000,
+    refresh: { ahead: { kind: 'fraction', fraction: 0.2 }, keepWarm: false },
+    quota: [],
   };
 }

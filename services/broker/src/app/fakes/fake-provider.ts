@@ -1,7 +1,23 @@
 import { delay, err, ok, Redacted, type Clock, type Result } from '@token-broker/foundation';
-import type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from '../ports/provider.js';
+import type {
+  IssuedToken,
+  Provider,
+  ProviderCapabilities,
+  ProviderFailure,
+  ProviderRequest,
+} from '../ports/provider.js';
 
 export type Issue = Result<IssuedToken, ProviderFailure>;
+
+/** Those of a usual identity provider. */
+export const CAPABILITIES: ProviderCapabilities = {
+  canRevoke: true,
+  mayRotate: false,
+  longestLifeMs: 31_536_000_000,
+  callsUpstream: true,
+  needsRefresher: true,
+  takesParameters: true,
+};
 
 /** An identity provider that numbers its tokens, and counts who is calling at once. */
 export class FakeIdentityProvider {
@@ -29,9 +45,10 @@ export class FakeIdentityProvider {
   }
 
   /** One source's way to it. */
-  provider(): Provider {
+  provider(capabilities: Partial<ProviderCapabilities> = {}): Provider {
     let isClosed = false;
     return {
+      capabilities: { ...CAPABILITIES, ...capabilities },
       fetch: (request) => (isClosed ? Promise.resolve(refused('IDP_UNAVAILABLE')) : this.#fetch(request)),
       revoke: (token) => {
         this.takenBack.push(token.reveal());

@@ -4,6 +4,7 @@ import type { RecordContent } from '../../domain/record.js';
 import { tokenHashOf } from '../../domain/recipe.js';
 import { failed, outdated, type FlightOutcome, type FlightPlan, type FlightPorts } from './flight-plan.js';
 import { Held } from '../tokens/held.js';
+import { tokenOf } from '../tokens/issued.js';
 import type { IssuedToken } from '../ports/provider.js';
 import { StoreError, type CommitReply, type CommitRequest } from '../ports/store.js';
 import { sendUntilAnswered } from '../upstream/send-until-answered.js';
@@ -209,6 +210,7 @@ function commitRequest(
     usableUntilMs: expiresAtMs - minimumRemainingMs(timing.minLifetimeMs, content.lifeMs),
     sealed: codec.seal(address, epoch, generation, content),
     tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
+    isConfigured: !plan.source.provider.capabilities.callsUpstream,
     policy: reservation.policy,
     channelCandidate: codec.newChannel(address, epoch, generation),
     sealedBy: codec.sealsBy,
@@ -216,8 +218,8 @@ function commitRequest(
 }
 
 function contentOf(plan: FlightPlan, reservation: Reservation, issued: IssuedToken): RecordContent {
-  const { accessToken, tokenType, scope, lifeMs } = issued;
-  const token = { accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }) };
+  const { lifeMs } = issued;
+  const token = tokenOf(issued);
   // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
   const expiresAtMs = Math.floor(reservation.asOf.redisMs + lifeMs);
   const { parameters, subjects } = plan;

@@ -48,7 +48,7 @@ export async function callUpstream(
 ): Promise<UpstreamCall> {
   const { source, parameters } = plan;
   const request = requestOf(source, parameters, plan.subject);
-  if (source.configuration.grant.kind !== 'refresh_token') {
+  if (!source.provider.capabilities.mayRotate) {
     return callOf(await permitAndFetch(ports, plan, reservation, request));
   }
   return spendAndFetch(ports, plan, reservation, request);
@@ -160,7 +160,8 @@ async function permitAndFetch(
   const end = await current.provider.fetch(request);
   governor.settle(source, call, end);
   const outcome = end.ok ? 'ok' : end.error.code;
-  metrics.idpCalled(address.source, reasonOf(plan, reservation), outcome, clock.elapsedMs() - startedAtMs, caller);
+  if (current.provider.capabilities.callsUpstream)
+    metrics.idpCalled(address.source, reasonOf(plan, reservation), outcome, clock.elapsedMs() - startedAtMs, caller);
   return { kind: 'fetched', end };
 }
 

@@ -22,11 +22,19 @@ export interface ObservedLimit {
   readonly resetMs: number;
 }
 
-/** A token that the identity provider has issued. */
+/**
+ * A credential that an upstream has issued. Whatever it is, its secret is one text: what seals, bounds, hashes and masks
+ * tokens then holds for all kinds. `tokenType` says how that text is to be read.
+ */
 export interface IssuedToken {
   readonly accessToken: Redacted;
-  /** In the spelling of RFC 6750: `Bearer`. */
+  /**
+   * `Bearer` in the spelling of RFC 6750; `aws-credentials` for the compact JSON
+   * `{"AccessKeyId":…,"SecretAccessKey":…,"SessionToken":…}`; `password` for one. 64 characters at most, without spaces.
+   */
   readonly tokenType: string;
+  /** Whose it is, where a user name goes with it. A change tells applications to open their connections anew. */
+  readonly username?: string;
   /** Granted scopes, when the reply named them. */
   readonly scope?: string;
   /** Life as the provider stated it, counted from the moment the request was sent; defaults and clamps are applied. */
@@ -36,7 +44,20 @@ export interface IssuedToken {
   readonly observed?: ObservedLimit;
 }
 
-/** Why there is no token. `message` may cross the wire; `detail` is for the log alone and is redacted already. */
+/**
+ * Why there is no token, and what that means for everybody else who wants to call it:
+ *
+ * | code              | the upstream                                   | what follows                                            |
+ * | ----------------- | ---------------------------------------------- | ------------------------------------------------------- |
+ * | `IDP_DENIED`      | has understood, and says no                    | this slot pauses; with `refused`, the whole credential  |
+ * | `QUOTA_EXHAUSTED` | says: not so often                             | all its sources pause, on all replicas, `retryAfterMs`  |
+ * | `IDP_UNAVAILABLE` | cannot be reached, or fails for all            | a breaker counts; later all its sources pause           |
+ * | `IDP_TIMEOUT`     | has not answered in time                       | as above                                                |
+ * | `IDP_PROTOCOL`    | has answered something that is no answer       | this slot pauses                                        |
+ * | `REAUTH_REQUIRED` | wants a person                                 | this slot pauses                                        |
+ *
+ * `message` may cross the wire; `detail` is for the log alone and is redacted already.
+ */
 export interface ProviderFailure {
   readonly code: Extract<
     ErrorCode,
@@ -69,18 +90,65 @@ export interface Subject {
   readonly remainingMs?: number;
 }
 
+/** What a provider states of itself: all that the rest of the broker has to know of its kind. */
+export interface ProviderCapabilities {
+  /** It can take tokens back upstream, in general; of one token `revoke` says. */
+  readonly canRevoke: boolean;
+  /** Each fetch spends a refresh token and may bring its successor: the journal surrounds the call. */
+  readonly mayRotate: boolean;
+  /** The longest life that a token of it can have; longer ones are cut. */
+  readonly longestLifeMs: number;
+  /**
+   * A fetch is a call of somebody else: it takes the budget's permit, and counts. `false`: the broker has all that it takes,
+   * so that a fetch is neither held back nor counted.
+   */
+  readonly callsUpstream: boolean;
+  /** Tokens are worth renewing ahead of their end. `false`: the same would come back, until the configuration changes. */
+  readonly needsRefresher: boolean;
+  /** Callers may ask for scopes, an audience, a resource. `false`: a request that names one is refused. */
+  readonly takesParameters: boolean;
+}
+
+/** One call, as long as somebody waits for it. */
+export interface ProviderCall {
+  /** Aborted when the time of the call is over: end what was begun. */
+  readonly signal: AbortSignal;
+}
+
 /**
- * One source's way to its identity provider. Obligations of an implementation:
+ * What every kind of upstream implements: one source's way to it. Only `fetch` must be there.
  *
- * - One call of {@link Provider.fetch} makes at most one token request: no retries of its own. Discovery is lazy, and a
- *   failed discovery is tried again by the next call.
- * - Each call ends by itself within the source's `timeoutMs`, counted on the clock that it was given; it never hangs.
+ * - One call of `fetch` makes at most one request that an upstream counts: no retries of its own. What it needs to know
+ *   first (discovery, metadata) is looked up lazily, and a look-up that failed is made again by the next call.
+ * - Expected failures are values, as the table above tells them apart. A rejection is a bug; it is answered as
+ *   `IDP_PROTOCOL`.
+ * - It keeps no token. What callers give (`subjectToken`) it keeps in no way.
+ * - `message` and `detail` hold nothing secret.
+ *
+ * The deadline, the bounds of what is issued and the masking of the source's own secrets are the guard's, which stands
+ * around every implementation (`adapters/providers/guarded-provider.ts`).
+ */
+export interface ProviderImplementation {
+  fetch(request: ProviderRequest, call: ProviderCall): Promise<Result<IssuedToken, ProviderFailure>>;
+  /** Takes a token back upstream. One request, no retries. Absent: there is no way to. */
+  revoke?(accessToken: Redacted, call: ProviderCall): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
+  /** Checks a token that a caller gave. Absent: callers give none. */
+  readSubject?(token: Redacted, call: ProviderCall): Promise<Result<Subject | undefined, ProviderFailure>>;
+  /** Frees what it holds. Running calls end on their own. */
+  close?(): Promise<void>;
+}
+
+/**
+ * One source's way to its upstream, as the rest of the broker uses it. What it may rely on:
+ *
+ * - Each call ends by itself within the source's `timeoutMs`, counted on the broker's clock; it never hangs.
  * - It never rejects: whatever happens upstream is a {@link ProviderFailure}.
- * - It keeps no token.
+ * - What is issued is within bounds: see `guarded-provider.ts`.
  */
 export interface Provider {
+  readonly capabilities: ProviderCapabilities;
   fetch(request: ProviderRequest): Promise<Result<IssuedToken, ProviderFailure>>;
-  /** Takes a token back at the identity provider (RFC 7009). `unsupported`: it has no way to. One request, no retries. */
+  /** Takes a token back upstream (RFC 7009 and the like). `unsupported`: it has no way to. */
   revoke(accessToken: Redacted): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
   /**
    * Checks a token that a caller gave, as the source's `subjectToken` says. `undefined`: it is not good (expired, revoked,
@@ -90,3 +158,17 @@ export interface Provider {
   /** Frees connections. Running calls end on their own. */
   close(): Promise<void>;
 }
+
+/** A credential of another source that a provider signs or asks with, and the life that it has left. */
+export interface LentToken {
+  readonly accessToken: Redacted;
+  readonly tokenType: string;
+  readonly username?: string;
+  readonly remainingMs: number;
+}
+
+/**
+ * The credential of another source, as a caller would get it: from memory, from Redis, or by a flight that all replicas
+ * share. Never rejects.
+ */
+export type Lender = (source: string) => Promise<Result<LentToken, ProviderFailure>>;

@@ -103,7 +103,7 @@ export class Administration {
     const { source: name, refreshToken, reason } = decoded.value;
     const source = sources.source(name);
     if (source === undefined) return failure('UNKNOWN_SOURCE', `there is no source "${name}"`);
-    if (source.configuration.grant.kind !== 'refresh_token')
+    if (!source.provider.capabilities.mayRotate)
       return failure('BAD_REQUEST', `the source "${name}" spends no refresh tokens: its grant is another one`);
     const seeded = await refreshTokens.seed(source, new Redacted(refreshToken));
     audit.note({

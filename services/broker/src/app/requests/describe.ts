@@ -1,4 +1,3 @@
-import type { OAuth2Endpoint } from '@token-broker/configuration';
 import {
   decode,
   describeRequestSchema,
@@ -111,26 +110,16 @@ type Settings = Pick<
   'source' | 'provider' | 'grant' | 'endpoint' | 'clientId' | 'scopes' | 'keepWarm' | 'refreshAhead'
 >;
 
-function settingsOf({ configuration }: Source): Settings {
-  const { name, provider, grant, endpoint, clientId, scopes, refresh } = configuration;
+function settingsOf({ configuration, traits }: Source): Settings {
+  const { name, provider, scopes, refresh } = configuration;
   return {
     source: name,
     provider,
-    grant: grant.kind,
-    endpoint: addressOf(endpoint),
-    clientId,
+    ...traits.summary,
     scopes: [...scopes],
     keepWarm: refresh.keepWarm,
     refreshAhead: refresh.ahead.kind !== 'off',
   };
-}
-
-/** Without what a URL may hold beside its place: a password, a query. */
-function addressOf(endpoint: OAuth2Endpoint): string {
-  const text = endpoint.kind === 'issuer' ? endpoint.issuer : endpoint.tokenEndpoint;
-  if (!URL.canParse(text)) return '';
-  const { origin, pathname } = new URL(text);
-  return pathname === '/' ? origin : `${origin}${pathname}`;
 }
 
 function allowedCallers(sources: Sources, source: string): string[] {

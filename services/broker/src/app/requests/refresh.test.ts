@@ -1,4 +1,4 @@
-import type { SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { slotOf, type RefreshReply } from '@token-broker/protocol';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 
 /** Replicas whose caller may ask for any scope, so that there are as many slots as a test wants. */
-async function start(count = 1, change: Partial<SourceConfiguration> = {}): Promise<Replica> {
+async function start(count = 1, change: Partial<OAuth2SourceConfiguration> = {}): Promise<Replica> {
   const grants = new Map([['payments-api', { scopes: 'any', audiences: 'any' } as const]]);
   const { callers } = configurationOf();
   const configuration = configurationOf({

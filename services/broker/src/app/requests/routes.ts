@@ -54,6 +54,9 @@ export class Routes {
       const problem = takesSubject ? 'needs a subject token' : 'takes no subject token';
       return failure('BAD_REQUEST', `the source "${sourceName}" ${problem}`);
     }
+    const isPlain = scopes === undefined && audience === undefined && resource === undefined;
+    if (!isPlain && !source.provider.capabilities.takesParameters)
+      return failure('BAD_REQUEST', `the source "${sourceName}" takes no scope, audience or resource`);
     const parameters: TokenParameters = {
       ...(scopes === undefined ? {} : { scopes: normaliseScopes(scopes) }),
       ...(audience === undefined ? {} : { audience }),

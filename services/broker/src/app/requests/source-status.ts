@@ -68,7 +68,7 @@ export async function refreshTokenOf(
   { refreshTokens }: Pick<SourceStatusPorts, 'refreshTokens'>,
   source: Source,
 ): Promise<RefreshTokenStatus | undefined> {
-  if (source.configuration.grant.kind !== 'refresh_token') return undefined;
+  if (!source.provider.capabilities.mayRotate) return undefined;
   const state = await refreshTokens.state(source).catch(() => undefined);
   return state === undefined
     ? undefined

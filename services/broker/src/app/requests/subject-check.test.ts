@@ -1,7 +1,9 @@
+import { traitsOf } from '@token-broker/configuration';
 import { err, ok, Redacted } from '@token-broker/foundation';
 import { VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, sourceOf } from '../fakes/fake-cluster.js';
+import { CAPABILITIES } from '../fakes/fake-provider.js';
 import { RecordedAudit, RecordedLog } from '../fakes/recorded-telemetry.js';
 import type { Provider } from '../ports/provider.js';
 import { Routes, type Route } from './routes.js';
@@ -22,6 +24,7 @@ let subjects: SubjectCheck;
 function replaceConfiguration(recipe: string): void {
   const grants = new Map([['exchange', { scopes: [], audiences: [] }]]);
   const provider: Provider = {
+    capabilities: CAPABILITIES,
     fetch: () => Promise.reject(new Error('not asked for')),
     revoke: () => Promise.reject(new Error('not asked for')),
     readSubject: async (token) => {
@@ -36,7 +39,8 @@ function replaceConfiguration(recipe: string): void {
     grant: { kind: 'token_exchange' },
     subjectToken: { type, actorType: type, check: { kind: 'introspection' }, ownerClaim: 'client_id' },
   });
-  const source = { configuration, provider, recipe, upstream: 'u', credential: 'c', quota: [] };
+  const traits = traitsOf(configuration);
+  const source = { configuration, provider, traits, recipe, upstream: 'u', credential: 'c', quota: [] };
   sources.replace({
     sources: new Map([
       ['exchange', source],

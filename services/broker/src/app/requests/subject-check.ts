@@ -134,15 +134,15 @@ function tokensOf({ subjectToken, actorToken }: SubjectTokens): readonly (readon
 
 /**
  * Under another configuration of the source, or of the caller, or in another role, the question is another one. The recipe
- * says nothing of the introspection endpoint.
+ * says nothing of how tokens are checked.
  */
 function keyOf(
-  { recipe, configuration: { endpoint } }: Source,
+  { recipe, traits }: Source,
   caller: string,
   clientIds: readonly string[],
   what: string,
   token: Redacted,
 ): string {
-  const text = JSON.stringify([recipe, endpoint, caller, clientIds, what, token.reveal()]);
+  const text = JSON.stringify([recipe, traits.besides, caller, clientIds, what, token.reveal()]);
   return createHash('sha256').update(text).digest('base64url');
 }

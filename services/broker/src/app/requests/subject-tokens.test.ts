@@ -1,4 +1,4 @@
-import type { SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { delay, ok } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ let cluster: FakeCluster;
 /** The client that the identity provider names as the owner of each token. */
 let owner: string;
 
-function configurationWith(change: Partial<SourceConfiguration> = {}, clientId = 'orders') {
+function configurationWith(change: Partial<OAuth2SourceConfiguration> = {}, clientId = 'orders') {
   const grants = new Map([['payments-api', { scopes: [], audiences: [] }]]);
   const source = sourceOf({
     grant: { kind: 'token_exchange' },

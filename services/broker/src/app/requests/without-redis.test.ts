@@ -1,4 +1,4 @@
-import type { SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica, type Reply } from '../fakes/fake-cluster.js';
@@ -15,7 +15,7 @@ beforeEach(() => {
   cluster = new FakeCluster(clock, new SeededRandom(6));
 });
 
-function configurationWith(change: Partial<SourceConfiguration>): ReturnType<typeof configurationOf> {
+function configurationWith(change: Partial<OAuth2SourceConfiguration>): ReturnType<typeof configurationOf> {
   const grants = new Map([['payments-api', { scopes: 'any', audiences: 'any' }]] as const);
   const orders = { name: 'orders', grants, admin: false, clientIds: ['orders'] };
   return configurationOf({
@@ -24,11 +24,11 @@ function configurationWith(change: Partial<SourceConfiguration>): ReturnType<typ
   });
 }
 
-async function start(change: Partial<SourceConfiguration> = {}): Promise<Replica> {
+async function start(change: Partial<OAuth2SourceConfiguration> = {}): Promise<Replica> {
   return cluster.start(configurationWith(change));
 }
 
-async function startTwo(change: Partial<SourceConfiguration> = {}): Promise<readonly [Replica, Replica]> {
+async function startTwo(change: Partial<OAuth2SourceConfiguration> = {}): Promise<readonly [Replica, Replica]> {
   return [await start(change), await start(change)];
 }
 

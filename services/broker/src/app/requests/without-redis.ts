@@ -13,6 +13,7 @@ import type { Governor } from '../upstream/governor.js';
 import type { Memory } from '../memory/memory.js';
 import type { IssuedToken } from '../ports/provider.js';
 import type { Log, Metrics } from '../ports/telemetry.js';
+import { tokenOf } from '../tokens/issued.js';
 import { ReplyTemplate } from '../tokens/reply-template.js';
 import type { Route } from './routes.js';
 import { pausedFailure } from '../flight/flight-plan.js';
@@ -131,7 +132,8 @@ export class WithoutRedis {
       .finally(() => this.#calls.delete(under));
     governor.settleAlone(source, call, end);
     const outcome = end.ok ? 'ok' : end.error.code;
-    metrics.idpCalled(address.source, 'miss', outcome, clock.elapsedMs() - startedAtMs, caller);
+    if (source.provider.capabilities.callsUpstream)
+      metrics.idpCalled(address.source, 'miss', outcome, clock.elapsedMs() - startedAtMs, caller);
     if (!end.ok) {
       const { code, message, detail, retryAfterMs } = end.error;
       log.warn('idp: no token', { source: address.source, code, detail });
@@ -164,12 +166,12 @@ export class WithoutRedis {
     const { slot, partition } = route.address;
     const view = memory.view(partition);
     const nowMs = clock.elapsedMs();
-    const { accessToken, tokenType, scope, lifeMs } = issued;
+    const { lifeMs } = issued;
     // Above what died, and below whatever Redis will claim: its generations are microseconds of its clock.
     const generation = Math.max(memory.peek(slot)?.generation ?? 0, wish.minGeneration ?? 0, view.greatestFloor) + 1;
     const template = new ReplyTemplate({
       ...{ v: 1, slot, partition, epoch: view.epoch, generation, lifeMs: Math.floor(lifeMs) },
-      ...{ accessToken: accessToken.reveal(), tokenType, ...(scope === undefined ? {} : { scope }), timing },
+      ...{ ...tokenOf(issued), timing },
     });
     return template.render({
       asOf: view.applied,

@@ -1,7 +1,8 @@
-import type { SigningKey, SourceConfiguration } from '@token-broker/configuration';
+import { traitsOf, type OAuth2SourceConfiguration, type SigningKey } from '@token-broker/configuration';
 import { Redacted } from '@token-broker/foundation';
 import { expect, it } from 'vitest';
 import { configurationOf, sourceOf } from '../fakes/fake-cluster.js';
+import { CAPABILITIES } from '../fakes/fake-provider.js';
 import type { Provider } from '../ports/provider.js';
 import { planConfiguration, type Plan } from './reconfigure.js';
 import { Sources } from './sources.js';
@@ -11,10 +12,18 @@ const KEY_OF_CLIENT: SigningKey = { privateKey: new Redacted('key'), algorithm: 
 
 function provider(): Provider {
   const notAskedFor = (): Promise<never> => Promise.reject(new Error('not asked for'));
-  return { fetch: notAskedFor, revoke: notAskedFor, readSubject: notAskedFor, close: () => Promise.resolve() };
+  return {
+    capabilities: CAPABILITIES,
+    fetch: notAskedFor,
+    revoke: notAskedFor,
+    readSubject: notAskedFor,
+    close: () => Promise.resolve(),
+  };
 }
 
-function assertionOf(lifetimeMs: number): SourceConfiguration['grant'] {
+const kinds = { createProvider: provider, traitsOf };
+
+function assertionOf(lifetimeMs: number): OAuth2SourceConfiguration['grant'] {
   const names = { issuer: 'payments', subject: 'payments' };
   return {
     kind: 'jwt_bearer',
@@ -23,19 +32,19 @@ function assertionOf(lifetimeMs: number): SourceConfiguration['grant'] {
 }
 
 /** What a reload from one to the other comes to. */
-function planned(from: Partial<SourceConfiguration>, to: Partial<SourceConfiguration>): Plan {
+function planned(from: Partial<OAuth2SourceConfiguration>, to: Partial<OAuth2SourceConfiguration>): Plan {
   const [before, after] = [from, to].map((change) =>
     configurationOf({ sources: new Map([['payments-api', sourceOf(change)]]) }),
   );
   if (before === undefined || after === undefined) throw new RangeError('two of two');
-  const first = planConfiguration(new Sources(4).current, before, KEY, provider);
-  return planConfiguration(first.snapshot, after, KEY, provider);
+  const first = planConfiguration(new Sources(4).current, before, KEY, kinds);
+  return planConfiguration(first.snapshot, after, KEY, kinds);
 }
 
 const tokenEndpoint = 'https://login.example.com/token';
 const endpoint = { kind: 'token-endpoint', tokenEndpoint } as const;
 
-it.each<[string, Partial<SourceConfiguration>, Partial<SourceConfiguration>]>([
+it.each<[string, Partial<OAuth2SourceConfiguration>, Partial<OAuth2SourceConfiguration>]>([
   ['timeout', {}, { timeoutMs: 1 }],
   [
     'introspection endpoint',

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { Configuration, SourceConfiguration } from '@token-broker/configuration';
+import type { Configuration, SourceConfiguration, SourceTraits } from '@token-broker/configuration';
 import type { Provider } from '../ports/provider.js';
-import { credentialOfSource, fingerprintOf, recipeOfSource, upstreamOfSource } from './source-fingerprints.js';
+import { fingerprintOf, fingerprintsOf, type TraitsOf } from './source-fingerprints.js';
 import type { Snapshot, Source } from './sources.js';
 
-/** Makes a source's way to its identity provider. */
-export type ProviderFactory = (source: SourceConfiguration) => Provider;
+/** All that is known of kinds of providers. */
+export interface ProviderKinds {
+  /** Makes a source's way to its upstream. */
+  readonly createProvider: (source: SourceConfiguration) => Provider;
+  readonly traitsOf: TraitsOf;
+}
 
 /** What a new configuration means for the running one. */
 export interface Plan {
@@ -22,30 +26,36 @@ export function planConfiguration(
   before: Snapshot,
   configuration: Configuration,
   recipeKey: Uint8Array,
-  createProvider: ProviderFactory,
+  { createProvider, traitsOf }: ProviderKinds,
 ): Plan {
   const after = new Map<string, Source>();
-  const quotas = quotasByUpstream(configuration, recipeKey);
-  for (const [name, source] of configuration.sources) {
-    const recipe = recipeOfSource(recipeKey, source);
-    const upstream = upstreamOfSource(recipeKey, source);
-    const credential = credentialOfSource(recipeKey, source);
-    const quota = quotas.get(upstream) ?? [];
+  const known = new Map(
+    [...configuration.sources.values()].map((source) => {
+      const traits = traitsOf(source);
+      return [source.name, { traits, ...fingerprintsOf(recipeKey, traits) }] as const;
+    }),
+  );
+  const quotas = new Map<string, SourceConfiguration['quota']>();
+  // One of the sources of an upstream identity states its limits for all of them; where several do, they agree.
+  for (const { name, quota } of configuration.sources.values()) {
+    const upstream = known.get(name)?.upstream;
+    if (quota.length > 0 && upstream !== undefined) quotas.set(upstream, quota);
+  }
+  for (const [name, made] of known) {
+    const source = configuration.sources.get(name);
+    if (source === undefined) continue;
     const running = before.sources.get(name);
-    const isSame = running?.recipe === recipe && isSameSource(running.configuration, source);
-    after.set(
-      name,
-      isSame
-        ? { ...running, configuration: source, quota }
-        : { configuration: source, provider: createProvider(source), recipe, upstream, credential, quota },
-    );
+    const quota = quotas.get(made.upstream) ?? [];
+    const isSame = running?.recipe === made.recipe && isMadeOfTheSame(running.traits, made.traits);
+    const provider = isSame ? running.provider : createProvider(source);
+    after.set(name, { configuration: source, provider, ...made, quota });
   }
   const [old, now] = [providersOf(before.sources), providersOf(after)];
   return {
     snapshot: {
       sources: after,
       callers: configuration.callers,
-      fingerprint: fingerprintOf(recipeKey, configuration),
+      fingerprint: fingerprintOf(recipeKey, configuration, traitsOf),
       policy: before.policy,
     },
     changed: [...before.sources]
@@ -64,31 +74,11 @@ export function cutoffId(policy: number, source: string): string {
     .slice(0, 22);
 }
 
-/** One of the sources of an upstream identity states its limits for all of them; where several do, they agree. */
-function quotasByUpstream(
-  { sources }: Configuration,
-  recipeKey: Uint8Array,
-): ReadonlyMap<string, SourceConfiguration['quota']> {
-  const stated = [...sources.values()].filter(({ quota }) => quota.length > 0);
-  return new Map(stated.map((source) => [upstreamOfSource(recipeKey, source), source.quota]));
-}
-
 function providersOf(sources: ReadonlyMap<string, Source>): ReadonlySet<Provider> {
   return new Set([...sources.values()].map(({ provider }) => provider));
 }
 
 /** Whether a provider that was made for one serves the other: all of it that the recipe leaves out. */
-function isSameSource(a: SourceConfiguration, b: SourceConfiguration): boolean {
-  return JSON.stringify(besideRecipe(a)) === JSON.stringify(besideRecipe(b));
-}
-
-/** What a provider is made of, and no token. */
-function besideRecipe({ timeoutMs, defaultLifetimeMs, maxLifetimeMs, endpoint, grant }: SourceConfiguration): unknown {
-  return [
-    ...[timeoutMs, defaultLifetimeMs, maxLifetimeMs],
-    ...(endpoint.kind === 'issuer'
-      ? []
-      : [endpoint.revocationEndpoint ?? null, endpoint.introspectionEndpoint ?? null]),
-    ...(grant.kind === 'jwt_bearer' && grant.assertion.from === 'key' ? [grant.assertion.lifetimeMs] : []),
-  ];
+function isMadeOfTheSame(a: SourceTraits, b: SourceTraits): boolean {
+  return JSON.stringify(a.besides) === JSON.stringify(b.besides);
 }

@@ -1,16 +1,17 @@
-import type { SourceConfiguration } from '@token-broker/configuration';
+import { traitsOf, type OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { Redacted } from '@token-broker/foundation';
 import { describe, expect, it } from 'vitest';
 import { tokenHashOf } from '../../domain/recipe.js';
 import { configurationOf, sourceOf } from '../fakes/fake-cluster.js';
-import { fingerprintOf, recipeOfSource } from './source-fingerprints.js';
+import { fingerprintOf, fingerprintsOf } from './source-fingerprints.js';
 
 const KEY = new Uint8Array(32).fill(7);
 const OTHER_KEY = new Uint8Array(32).fill(8);
-const recipe = (change: Partial<SourceConfiguration> = {}): string => recipeOfSource(KEY, sourceOf(change));
+const recipe = (change: Partial<OAuth2SourceConfiguration> = {}, key = KEY): string =>
+  fingerprintsOf(key, traitsOf(sourceOf(change))).recipe;
 
 describe('a recipe', () => {
-  it.each<[string, Partial<SourceConfiguration>]>([
+  it.each<[string, Partial<OAuth2SourceConfiguration>]>([
     ['issuer', { endpoint: { kind: 'issuer', issuer: 'https://other.example.com' } }],
     ['endpoint of the same name', { endpoint: { kind: 'token-endpoint', tokenEndpoint: 'https://login.example.com' } }],
     ['client id', { clientId: 'other' }],
@@ -49,7 +50,7 @@ describe('a recipe', () => {
     expect(recipe({ parameters: swapped })).not.toBe(recipe({ parameters: new Map([one, two]) }));
   });
 
-  it.each<[string, Partial<SourceConfiguration>]>([
+  it.each<[string, Partial<OAuth2SourceConfiguration>]>([
     ['timeouts', { timeoutMs: 1, lockTimeMs: 2 }],
     ['lifetimes', { defaultLifetimeMs: 1, maxLifetimeMs: 2 }],
     ['refresh', { refresh: { ahead: { kind: 'off' }, keepWarm: true } }],
@@ -58,7 +59,7 @@ describe('a recipe', () => {
   });
 
   it('cannot be computed without its key', () => {
-    expect(recipeOfSource(OTHER_KEY, sourceOf())).not.toBe(recipe());
+    expect(recipe({}, OTHER_KEY)).not.toBe(recipe());
   });
 });
 
@@ -70,7 +71,7 @@ it('knows a token again by a hash that says nothing without the key', () => {
 
 describe('the fingerprint of a configuration', () => {
   const fingerprint = (change: Parameters<typeof configurationOf>[0] = {}): string =>
-    fingerprintOf(KEY, configurationOf(change));
+    fingerprintOf(KEY, configurationOf(change), traitsOf);
   const { callers } = configurationOf();
   const orders = callers.get('orders') ?? { name: 'orders', grants: new Map(), admin: false, clientIds: ['orders'] };
 

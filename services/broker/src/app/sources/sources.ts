@@ -1,17 +1,20 @@
-import type { CallerConfiguration, QuotaLimit, SourceConfiguration, SourceGrant } from '@token-broker/configuration';
+import type {
+  CallerConfiguration,
+  QuotaLimit,
+  SourceConfiguration,
+  SourceGrant,
+  SourceTraits,
+} from '@token-broker/configuration';
 import { partitionOf, slotOf, type TokenParameters } from '@token-broker/protocol';
 import type { Provider } from '../ports/provider.js';
 import type { SlotAddress } from '../ports/store.js';
+import type { SourceFingerprints } from './source-fingerprints.js';
 
 /** A source as it runs: its configuration, its way to the identity provider, its recipe. */
-export interface Source {
+export interface Source extends SourceFingerprints {
   readonly configuration: SourceConfiguration;
   readonly provider: Provider;
-  readonly recipe: string;
-  /** Fingerprint of the upstream identity that its calls count for: endpoint and client id. */
-  readonly upstream: string;
-  /** Fingerprint of what its client proves itself with. */
-  readonly credential: string;
+  readonly traits: SourceTraits;
   /** Of the upstream identity: what any source of it states. */
   readonly quota: readonly QuotaLimit[];
 }

@@ -1,6 +1,6 @@
 import type { Channel, Timing, TokenParameters } from '@token-broker/protocol';
 import { minimumRemainingMs, requiredRemainingMs } from '../../domain/lifetime.js';
-import type { Token } from '../../domain/token.js';
+import { handedOut, type Token } from '../../domain/token.js';
 import type { AsOf, SlotAddress } from '../ports/store.js';
 import { ReplyTemplate } from './reply-template.js';
 
@@ -64,9 +64,7 @@ export class Held {
       epoch: asOf.epoch,
       generation,
       lifeMs: Math.floor(lifeMs),
-      accessToken: token.accessToken,
-      tokenType: token.tokenType,
-      ...(token.scope === undefined ? {} : { scope: token.scope }),
+      ...handedOut(token),
       ...(channel === undefined ? {} : { channel }),
       timing,
     });

@@ -1,5 +1,5 @@
 import { Redacted } from '@token-broker/foundation';
-import type { QuotaLimit, SourceConfiguration } from '@token-broker/configuration';
+import type { QuotaLimit, OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, type Replica } from '../fakes/fake-cluster.js';
@@ -21,7 +21,7 @@ function perMinute(limit: number, reserve = 0): readonly QuotaLimit[] {
 }
 
 /** Callers may ask for any scope, so that there are as many slots as a test wants. */
-function configurationWith(change: Partial<SourceConfiguration>): ReturnType<typeof configurationOf> {
+function configurationWith(change: Partial<OAuth2SourceConfiguration>): ReturnType<typeof configurationOf> {
   const grants = new Map([['payments-api', { scopes: 'any', audiences: 'any' }]] as const);
   const orders = { name: 'orders', grants, admin: false, clientIds: ['orders'] };
   return configurationOf({
@@ -30,11 +30,11 @@ function configurationWith(change: Partial<SourceConfiguration>): ReturnType<typ
   });
 }
 
-async function start(change: Partial<SourceConfiguration>): Promise<Replica> {
+async function start(change: Partial<OAuth2SourceConfiguration>): Promise<Replica> {
   return cluster.start(configurationWith(change));
 }
 
-async function startTwo(change: Partial<SourceConfiguration>): Promise<readonly [Replica, Replica]> {
+async function startTwo(change: Partial<OAuth2SourceConfiguration>): Promise<readonly [Replica, Replica]> {
   return [await start(change), await start(change)];
 }
 

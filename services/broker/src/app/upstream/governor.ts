@@ -35,7 +35,8 @@ export class Governor {
   /** `undefined`: the call may be made, now. Rejects with a `StoreError` when Redis does not say. */
   async permit(source: Source, call: string, callClass: CallClass): Promise<Failure | undefined> {
     const { clock, budgets, ownCalls, metrics } = this.#ports;
-    const { upstream, credential, quota, configuration } = source;
+    const { upstream, credential, quota, configuration, provider } = source;
+    if (!provider.capabilities.callsUpstream) return undefined;
     const callMs = configuration.lockTimeMs;
     const request = { upstream, credential, call, callMs, ...ceilingsFor(quota, callClass) };
     const reply = await sendUntilAnswered(clock, () => budgets.permit(request));
@@ -49,6 +50,7 @@ export class Governor {
 
   /** Not awaited by anybody who waits for a token: until it is told, the call counts as being under way. */
   settle(source: Source, call: string, end: CallEnd): void {
+    if (!source.provider.capabilities.callsUpstream) return;
     const { clock, budgets, ownCalls, log } = this.#ports;
     ownCalls.end(source, call, end);
     const request = this.#settleRequest(source, call, end);
@@ -66,6 +68,7 @@ export class Governor {
 
   /** Without Redis: `undefined` when the call is within this replica's share of the budget. */
   permitAlone(source: Source, call: string): Failure | undefined {
+    if (!source.provider.capabilities.callsUpstream) return undefined;
     const { ownCalls, metrics } = this.#ports;
     const waitMs = ownCalls.waitMs(source);
     const trouble = ownCalls.troubleOf(source);
@@ -88,6 +91,7 @@ export class Governor {
    * would count where it does no more, and an outage would pile up what is owed.
    */
   settleAlone(source: Source, call: string, end: CallEnd): void {
+    if (!source.provider.capabilities.callsUpstream) return;
     const { budgets, ownCalls } = this.#ports;
     const windowsMs = source.quota.map(({ window }) => (window.kind === 'sliding' ? window.ms : 0));
     ownCalls.end(source, call, end);

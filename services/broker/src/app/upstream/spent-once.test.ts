@@ -1,5 +1,5 @@
 import { ok, Redacted } from '@token-broker/foundation';
-import type { SourceConfiguration } from '@token-broker/configuration';
+import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, type Replica, type Reply } from '../fakes/fake-cluster.js';
@@ -39,7 +39,7 @@ beforeEach(() => {
   cluster.idp.answer = (call, request) => upstream.answer(call, request);
 });
 
-function configurationWith(change: Partial<SourceConfiguration> = {}): ReturnType<typeof configurationOf> {
+function configurationWith(change: Partial<OAuth2SourceConfiguration> = {}): ReturnType<typeof configurationOf> {
   const source = sourceOf({ grant: { kind: 'refresh_token' }, ...change });
   const grants = new Map([['payments-api', { scopes: 'any', audiences: 'any' }]] as const);
   const orders = { name: 'orders', grants, admin: false, clientIds: ['orders'] };

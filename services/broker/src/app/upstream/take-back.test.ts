@@ -1,6 +1,7 @@
 import { err, ok, Redacted, type Result } from '@token-broker/foundation';
 import { VirtualClock } from '@token-broker/testing';
 import { expect, it } from 'vitest';
+import { CAPABILITIES } from '../fakes/fake-provider.js';
 import type { Provider, ProviderFailure } from '../ports/provider.js';
 import { takeBack } from './take-back.js';
 
@@ -15,6 +16,7 @@ function failing(code: ProviderFailure['code'], retryAfterMs?: number): Result<n
 function providerOf(clock: VirtualClock, answers: Awaited<ReturnType<Provider['revoke']>>[]) {
   const askedAtMs: number[] = [];
   const provider: Provider = {
+    capabilities: CAPABILITIES,
     fetch: () => Promise.reject(new Error('not asked for')),
     readSubject: () => Promise.resolve(ok(undefined)),
     close: () => Promise.resolve(),

@@ -16,9 +16,9 @@ import {
 } from '@token-broker/testing';
 import { exportJWK, exportPKCS8, generateKeyPair, type CryptoKey, type JWK } from 'jose';
 import { onTestFinished } from 'vitest';
-import type { Provider, ProviderFailure } from '../../../app/ports/provider.js';
+import type { ProviderFailure } from '../../../app/ports/provider.js';
 import type { Log, LogFields } from '../../../app/ports/telemetry.js';
-import { createOAuth2Provider } from '../oauth2/oauth2-provider.js';
+import { createOAuth2Provider, type OAuth2Provider } from '../oauth2/oauth2-provider.js';
 
 /** The client of the beds' sources, with this secret where it uses one. */
 export const CLIENT_ID = 'payments';
@@ -28,7 +28,7 @@ export const CLIENT_SECRET = 'a secret of this test: 9Qx';
 export const CALLER = { clientId: 'orders', clientSecret: 'orders-secret', scopes: ['read'] };
 
 export interface ProviderBed {
-  readonly provider: Provider;
+  readonly provider: OAuth2Provider;
   /** What was logged, as text. */
   readonly lines: readonly string[];
 }
@@ -43,7 +43,14 @@ export function openProvider(
     lines.push(`${message} ${JSON.stringify(fields)}`);
   };
   const log: Log = { debug: note, info: note, warn: note, error: note };
-  const source: OAuth2SourceConfiguration = {
+  const source = sourceOf(settings);
+  const provider = createOAuth2Provider(source, { clock, log });
+  onTestFinished(() => provider.close());
+  return { provider, lines };
+}
+
+export function sourceOf(settings: Partial<OAuth2SourceConfiguration>): OAuth2SourceConfiguration {
+  return {
     name: 'payments-api',
     provider: 'oauth2',
     grant: { kind: 'client_credentials' },
@@ -62,9 +69,6 @@ export function openProvider(
     quota: [],
     ...settings,
   };
-  const provider = createOAuth2Provider(source, { clock, log });
-  onTestFinished(() => provider.close());
-  return { provider, lines };
 }
 
 export const BY_SECRET: ClientAuthentication = {

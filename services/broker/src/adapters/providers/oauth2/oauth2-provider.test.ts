@@ -5,6 +5,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../../app/ports/telemetry.js';
 import { createProvider } from '../provider-registry.js';
 
+/** No source of these tests needs another. */
+const lendNothing = (): Promise<never> => Promise.reject(new Error('not asked for'));
+
 const cleanups: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -51,7 +54,7 @@ function sourceOf(idp: IdentityProvider, settings: Partial<OAuth2SourceConfigura
 }
 
 function providerOf(source: OAuth2SourceConfiguration) {
-  const provider = createProvider(source, { clock: createSystemClock(), log: silent });
+  const provider = createProvider(source, { clock: createSystemClock(), log: silent, lend: lendNothing });
   cleanups.push(() => provider.close());
   return provider;
 }

@@ -18,11 +18,14 @@ export interface OAuth2ProviderPorts {
   readonly random?: Random;
 }
 
+/** An implementation that has every method, and keeps the deadline by itself. */
+export type OAuth2Provider = Omit<Provider, 'capabilities'>;
+
 /**
  * Tokens of an OAuth 2.0 authorization server, through openid-client: by client credentials and by refresh tokens
  * (RFC 6749 §4.4, §6), by assertions (RFC 7523) and in exchange for other tokens (RFC 8693).
  */
-export function createOAuth2Provider(source: OAuth2SourceConfiguration, ports: OAuth2ProviderPorts): Provider {
+export function createOAuth2Provider(source: OAuth2SourceConfiguration, ports: OAuth2ProviderPorts): OAuth2Provider {
   const { clock, log, random = systemRandom } = ports;
   const upstream = new Upstream(source, ports);
   const warned = new Set<Oddity>();

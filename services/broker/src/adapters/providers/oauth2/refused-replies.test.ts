@@ -9,9 +9,9 @@ import {
   type ScriptedRequest,
 } from '@token-broker/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { IssuedToken, Provider, ProviderFailure } from '../../../app/ports/provider.js';
+import type { IssuedToken, ProviderFailure } from '../../../app/ports/provider.js';
 import type { Log, LogFields } from '../../../app/ports/telemetry.js';
-import { createOAuth2Provider } from './oauth2-provider.js';
+import { createOAuth2Provider, type OAuth2Provider } from './oauth2-provider.js';
 
 const SECRET = 'Zq7+canary/"%secret&4x';
 const TOKEN = 'opaque-token-value-91';
@@ -27,7 +27,7 @@ type Script = ScriptedReply | ((request: ScriptedRequest, index: number) => Scri
 
 interface Bed {
   readonly idp: ScriptedIdentityProvider;
-  readonly provider: Provider;
+  readonly provider: OAuth2Provider;
   readonly clock: VirtualClock;
   /** What was logged, as text. */
   readonly warnings: string[];

@@ -3,7 +3,6 @@ import type { OAuth2SourceConfiguration, SubjectTokenConfiguration } from '@toke
 import { eventually, VirtualClock, type ScriptedIdentityProvider, type ScriptedReply } from '@token-broker/testing';
 import { SignJWT, type JWK, type JWTPayload } from 'jose';
 import { describe, expect, it } from 'vitest';
-import type { Provider } from '../../../app/ports/provider.js';
 import {
   CALLER,
   createKey,
@@ -17,6 +16,7 @@ import {
   valueOf,
   type TestKey,
 } from '../fakes/oauth2-bed.js';
+import type { OAuth2Provider } from './oauth2-provider.js';
 
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 type Check = SubjectTokenConfiguration['check'];
@@ -26,7 +26,7 @@ function reader(
   check: Check,
   clock: Clock = createSystemClock(),
   ownerClaim = 'client_id',
-): Provider {
+): OAuth2Provider {
   const subjectToken = { type: ACCESS_TOKEN, actorType: ACCESS_TOKEN, check, ownerClaim };
   return openProvider({ grant: { kind: 'token_exchange' }, subjectToken, ...settings }, clock).provider;
 }
@@ -157,7 +157,7 @@ describe('a signature', () => {
     readonly idp: ScriptedIdentityProvider;
     readonly clock: VirtualClock;
     readonly nowSeconds: number;
-    readonly provider: Provider;
+    readonly provider: OAuth2Provider;
     readonly publish: (reply: ScriptedReply | readonly JWK[]) => void;
   }
 

@@ -13,10 +13,9 @@ import {
   type ScriptedRequest,
 } from '@token-broker/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Provider } from '../../../app/ports/provider.js';
 import type { Log } from '../../../app/ports/telemetry.js';
 import type { HttpFetch } from './exchange.js';
-import { createOAuth2Provider } from './oauth2-provider.js';
+import { createOAuth2Provider, type OAuth2Provider } from './oauth2-provider.js';
 
 const TIMEOUT_MS = 5_000;
 const TOKEN = { access_token: 'token', token_type: 'Bearer', expires_in: 600 };
@@ -31,7 +30,7 @@ afterEach(async () => {
 const nothing = (): void => undefined;
 const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-function providerOf(settings: Partial<OAuth2SourceConfiguration>, clock: Clock, fetch?: HttpFetch): Provider {
+function providerOf(settings: Partial<OAuth2SourceConfiguration>, clock: Clock, fetch?: HttpFetch): OAuth2Provider {
   const source: OAuth2SourceConfiguration = {
     name: 'payments-api',
     provider: 'oauth2',

@@ -2,8 +2,9 @@ import { err, ok, type Clock, type Redacted, type Result } from '@token-broker/f
 import { secretsOf, type OAuth2SourceConfiguration } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
+import { createDetail } from '../detail.js';
 import { createClientProofs, type ClientProof } from './client-authentication.js';
-import { createDetail } from './detail.js';
+
 import { Exchanges, type Exchange, type HttpFetch } from './exchange.js';
 import { openHttpPool } from './http-pool.js';
 import { libraryFetch, tokenRequestFetch } from './library-fetch.js';

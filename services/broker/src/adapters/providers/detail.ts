@@ -26,14 +26,20 @@ const SECRET_FIELD =
 /** A JWT, whole or cut. */
 const JWT = /\beyJ[A-Za-z0-9_.~+/=-]*/g;
 
+// eslint-disable-next-line no-control-regex -- control characters are what is taken out
+const CONTROL = /[\x00-\x1f\x7f\u2028\u2029]+/g;
+
 /** Long runs of the characters that tokens are made of. Identifiers of traces and clients (UUIDs) are shorter. */
 const LONG_RUN = /[A-Za-z0-9_~+/.=%-]{40,}/g;
 
-/**
- * Makes a text of the identity provider fit for the log: at most 300 characters on one line, without the source's secrets
- * in any usual spelling, and without anything that looks like a token.
- */
-export function createDetail(clientId: string, secrets: readonly Redacted[]): (text: string) => string {
+/** The known secrets of a source, however they are spelled. */
+interface KnownSecrets {
+  readonly spelling: RegExp;
+  /** Characters of the longest spelling that is worth a cut. */
+  readonly longest: number;
+}
+
+function knownSecrets(clientId: string, secrets: readonly Redacted[]): KnownSecrets {
   // Well-formed, as it is sent: half a surrogate pair can be encoded by nothing below.
   const texts = secrets.map((secret) => Buffer.from(secret.reveal()).toString());
   const spelled = texts
@@ -51,22 +57,44 @@ export function createDetail(clientId: string, secrets: readonly Redacted[]): (t
   const longest = Math.min(known[0]?.length ?? 0, MOST_CUT_CHARACTERS);
   const literals = known.map((literal) => literal.replaceAll(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`));
   // Without regard to case, for the digits of percent-encodings. Nothing at all, where there is no secret.
-  const secretSpelling = new RegExp(literals.join('|') || '(?!)', 'gi');
+  return { spelling: new RegExp(literals.join('|') || '(?!)', 'gi'), longest };
+}
+
+/**
+ * Makes a text of the identity provider fit for the log: at most 300 characters on one line, without the source's secrets
+ * in any usual spelling, and without anything that looks like a token.
+ */
+export function createDetail(clientId: string, secrets: readonly Redacted[]): (text: string) => string {
+  const { spelling, longest } = knownSecrets(clientId, secrets);
   return (text) => {
     let clean = text
       .slice(0, WINDOW_CHARACTERS)
-      .replaceAll(secretSpelling, SHOWN)
+      .replaceAll(spelling, SHOWN)
       .replaceAll(SECRET_STRING, `$1${SHOWN}`)
       .replaceAll(SECRET_FIELD, `$1${SHOWN}`)
       .replaceAll(CREDENTIALS, SHOWN)
       .replaceAll(JWT, SHOWN)
       .replaceAll(LONG_RUN, SHOWN)
-      // eslint-disable-next-line no-control-regex -- control characters are what is taken out
-      .replaceAll(/[\x00-\x1f\x7f\u2028\u2029]+/g, ' ');
+      .replaceAll(CONTROL, ' ');
     // Where the window ends there may be the beginning of a secret, which nothing above recognises.
     if (text.length > WINDOW_CHARACTERS) clean = clean.slice(0, Math.max(0, clean.length - longest));
     return clean.slice(0, MAX_CHARACTERS);
   };
+}
+
+/**
+ * The second lock on what callers are told: a message is written by the broker and holds no secret; where it does all the
+ * same, it is masked. At most 300 characters on one line.
+ */
+export function createMessageMask(clientId: string, secrets: readonly Redacted[]): (text: string) => string {
+  const { spelling } = knownSecrets(clientId, secrets);
+  return (text) =>
+    text
+      .slice(0, WINDOW_CHARACTERS)
+      .replaceAll(spelling, SHOWN)
+      .replaceAll(JWT, SHOWN)
+      .replaceAll(CONTROL, ' ')
+      .slice(0, MAX_CHARACTERS);
 }
 
 /** The lines of a PEM text, the strings of a JWK; none so long that a search for it is slow. */
