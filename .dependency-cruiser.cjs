@@ -157,6 +157,7 @@ module.exports = {
     libraryReaches('protocol', 'foundation'),
     libraryReaches('configuration', 'foundation', 'protocol'),
     libraryReaches('client', 'foundation', 'protocol'),
+    libraryReaches('provider', 'foundation'),
     {
       name: 'foundation-has-no-dependencies',
       comment: 'Everything rests on the foundation, so it brings nothing along.',
@@ -190,7 +191,7 @@ module.exports = {
       from: { path: `${BROKER}/app/`, pathNot: TEST_FILE },
       to: {
         path: '^(libs|services)/|node_modules',
-        pathNot: [`${BROKER}/(domain|app)/`, '^libs/(foundation|protocol|configuration)/'],
+        pathNot: [`${BROKER}/(domain|app)/`, '^libs/(foundation|protocol|configuration|provider)/'],
       },
     },
     ...APP_FLOORS.slice(0, -1).map((rooms, floor) => ({

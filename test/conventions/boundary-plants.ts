@@ -23,6 +23,7 @@ export const miniatureWorkspaces: Readonly<Record<string, readonly string[]>> = 
   'libs/foundation': ['zod', name('protocol')],
   'libs/protocol': ['zod', name('foundation'), name('configuration')],
   'libs/configuration': ['zod', name('foundation'), name('protocol'), name('client')],
+  'libs/provider': [name('foundation'), name('protocol')],
   'libs/client': ['nats', name('foundation'), name('protocol'), name('configuration'), name('testing'), name('broker')],
   'libs/testing': ['nats', 'ioredis', name('foundation')],
   'services/broker': [
@@ -34,6 +35,7 @@ export const miniatureWorkspaces: Readonly<Record<string, readonly string[]>> = 
     name('foundation'),
     name('protocol'),
     name('configuration'),
+    name('provider'),
     name('testing'),
   ],
   'services/tokenctl': ['nats', '@nats-io/transport-node', name('client'), name('broker')],
@@ -49,6 +51,7 @@ export const allowedFiles: Readonly<Record<string, string>> = {
   'libs/foundation/src/clock.test.ts': `import 'vitest';\nimport './clock.js';\n`,
   'libs/protocol/src/index.ts': `import 'zod';\nexport { now } from '@token-broker/foundation';\n`,
   'libs/configuration/src/index.ts': `import 'zod';\nimport '@token-broker/protocol';\nexport interface Settings { readonly x: 1 }\nexport const parse = 1;\n`,
+  'libs/provider/src/index.ts': `import '@token-broker/foundation';\nexport interface Request { readonly x: 1 }\n`,
   'libs/client/src/index.ts': `import '@token-broker/protocol';\nexport const client = 1;\n`,
   'libs/client/src/client.test.ts': `import 'vitest';\nimport 'nats';\nimport '@token-broker/testing';\nimport './index.js';\n`,
   'libs/testing/src/index.ts': `import 'nats';\nimport 'ioredis';\nimport '@token-broker/foundation';\n`,
@@ -56,6 +59,7 @@ export const allowedFiles: Readonly<Record<string, string>> = {
   'services/broker/src/main.ts': `import { compose } from './compose.js';\ncompose();\n`,
   'services/broker/src/compose.ts': `import './adapters/nats/connection.js';\nimport './adapters/redis/store.js';\nimport './adapters/providers/oauth2.js';\nimport './app/use-case.js';\nexport function compose(): void {}\n`,
   'services/broker/src/domain/decision.ts': `import { createHash } from 'node:crypto';\nimport '@token-broker/foundation';\nimport '@token-broker/protocol';\nexport const decide = createHash;\n`,
+  'services/broker/src/app/ports/provider.ts': `export type { Request } from '@token-broker/provider';\n`,
   'services/broker/src/app/ports/store.ts': `import '../../domain/decision.js';\nexport interface Store { readonly x: 1 }\nexport const limit = 1;\n`,
   'services/broker/src/app/use-case.ts': `import type { Settings } from '@token-broker/configuration';\nimport type { Store } from './ports/store.js';\nimport '../domain/decision.js';\nimport './requests/ask.js';\nexport const use = (s: Settings, t: Store): unknown => [s, t];\n`,
   'services/broker/src/app/requests/ask.ts': `export const ask = 1;\n`,
@@ -129,6 +133,11 @@ const plants: readonly Plant[] = [
     rule: 'client-reaches-only-its-peers',
     file: 'libs/client/src/up.ts',
     content: imports('@token-broker/configuration'),
+  },
+  {
+    rule: 'provider-reaches-only-its-peers',
+    file: 'libs/provider/src/up.ts',
+    content: imports('@token-broker/protocol'),
   },
   { rule: 'foundation-has-no-dependencies', file: 'libs/foundation/src/schema.ts', content: imports('zod') },
   {

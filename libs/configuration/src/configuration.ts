@@ -132,7 +132,13 @@ export interface ClusterConfiguration {
 }
 
 /** A source of any kind; `provider` tells which. */
-export type SourceConfiguration = OAuth2SourceConfiguration | StaticSourceConfiguration | ExecSourceConfiguration;
+export type SourceConfiguration =
+  | OAuth2SourceConfiguration
+  | StaticSourceConfiguration
+  | ExecSourceConfiguration
+  | ModuleSourceConfiguration
+  | AwsStsSourceConfiguration
+  | AwsRdsIamSourceConfiguration;
 
 /** What every source has, whatever its provider: all that the broker knows of one but for what makes its tokens. */
 export interface CommonSourceConfiguration {
@@ -181,6 +187,76 @@ export interface ExecSourceConfiguration extends CommonSourceConfiguration {
   readonly defaultLifetimeMs: number;
   /** Lifetimes above this are cut. Default 365 days. */
   readonly maxLifetimeMs: number;
+}
+
+/** What a module of one's own gets. */
+export interface ModuleSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'module';
+  /** An absolute path, or the name of a package that is installed beside the broker. */
+  readonly module: string;
+  /** JSON values, as the module wants them. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly secrets: ReadonlyMap<string, Redacted>;
+  /** Whether callers may ask for scopes, an audience, a resource. Default false. */
+  readonly takesParameters: boolean;
+  /** Lifetimes above this are cut. Default 365 days. */
+  readonly maxLifetimeMs: number;
+}
+
+/** With what requests to AWS are signed. */
+export type AwsAccess =
+  | {
+      readonly kind: 'keys';
+      readonly accessKeyId: string;
+      readonly secretAccessKey: Redacted;
+      readonly sessionToken?: Redacted;
+    }
+  /** The credential of another source, which is one of AWS. */
+  | { readonly kind: 'source'; readonly source: string };
+
+interface AwsRoleSession {
+  readonly roleArn: string;
+  readonly sessionName: string;
+  /** JSON text. */
+  readonly policy?: string;
+  readonly policyArns: readonly string[];
+}
+
+export type AwsStsOperation =
+  | (AwsRoleSession & {
+      readonly kind: 'assume-role';
+      readonly access: AwsAccess;
+      readonly externalId?: string;
+      readonly tags: ReadonlyMap<string, string>;
+      readonly transitiveTagKeys: readonly string[];
+    })
+  | (AwsRoleSession & {
+      readonly kind: 'assume-role-with-web-identity';
+      /** An absolute path. Read for each call: it is replaced before it ends. */
+      readonly tokenFile: string;
+    })
+  | { readonly kind: 'get-session-token'; readonly access: AwsAccess };
+
+/** Temporary credentials of AWS. */
+export interface AwsStsSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'aws-sts';
+  readonly operation: AwsStsOperation;
+  readonly region: string;
+  /** Absent: the region's own. */
+  readonly endpoint?: string;
+  readonly ca?: string;
+  /** How long the credentials are asked for. Default 1 h. */
+  readonly sessionDurationMs: number;
+}
+
+/** Passwords for databases of Amazon RDS and Aurora, signed by the broker. */
+export interface AwsRdsIamSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'aws-rds-iam';
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly region: string;
+  readonly access: AwsAccess;
 }
 
 export interface OAuth2SourceConfiguration extends CommonSourceConfiguration {

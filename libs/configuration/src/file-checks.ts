@@ -9,6 +9,7 @@ export function checkAcrossSections(file: Values, report: Report): void {
   checkOperators(file, report);
   checkLifetimes(file, report);
   checkQuotas(file, report);
+  checkLenders(file, report);
 }
 
 function checkCallers(file: Values, report: Report): void {
@@ -106,4 +107,41 @@ function upstreamOf({ provider, issuer, tokenEndpoint, clientId }: Values): stri
   const endpoint = issuer ?? tokenEndpoint;
   if (typeof endpoint !== 'string' || typeof clientId !== 'string') return undefined;
   return JSON.stringify([provider, issuer === undefined ? 'token-endpoint' : 'issuer', endpoint, clientId]);
+}
+
+/** Credentials that one source takes from another: it must be there, be one of AWS, and not need the first in turn. */
+function checkLenders(file: Values, report: Report): void {
+  const sources = valuesOf(file['sources']);
+  for (const source of Object.keys(sources)) {
+    const path = ['sources', source, 'credentials', 'source'];
+    const lender = lenderOf(sources, source);
+    if (lender === undefined) continue;
+    const { provider, output, tokenType } = valuesOf(sources[lender]);
+    if (!Object.hasOwn(sources, lender)) {
+      report(path, 'there is no source of this name', suggestionOrList(lender, Object.keys(sources)));
+    } else if (isInCircle(sources, source)) {
+      report(path, 'leads back to this source');
+    } else if (
+      provider === 'oauth2' ||
+      provider === 'aws-rds-iam' ||
+      (provider === 'exec' && output !== 'credential-process') ||
+      (provider === 'static' && tokenType !== 'aws-credentials')
+    ) {
+      report(path, 'is a source without credentials of AWS', 'such as one of aws-sts');
+    }
+  }
+}
+
+function lenderOf(sources: Values, source: string): string | undefined {
+  const { source: lender } = valuesOf(valuesOf(sources[source])['credentials']);
+  return typeof lender === 'string' ? lender : undefined;
+}
+
+function isInCircle(sources: Values, source: string): boolean {
+  const seen = new Set<string>();
+  for (let next = lenderOf(sources, source); next !== undefined && !seen.has(next); next = lenderOf(sources, next)) {
+    if (next === source) return true;
+    seen.add(next);
+  }
+  return false;
 }

@@ -11,4 +11,5 @@ export type { FileContent, ReadFile } from './secret-file.js';
 export { configurationJsonSchema } from './json-schema.js';
 export { natsPermissions, renderNatsAuthorization, type NatsUserPermissions } from './nats-permissions.js';
 export { secretsOf, secretsOfDoor } from './secrets.js';
-export { traitsOf, type SourceTraits } from './providers/traits.js';
+export type { SourceTraits } from './providers/source-traits.js';
+export { traitsOf } from './providers/traits.js';

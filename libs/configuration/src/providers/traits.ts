@@ -1,37 +1,22 @@
-import type { Redacted } from '@token-broker/foundation';
 import type { SourceConfiguration } from '../configuration.js';
+import { awsRdsIamTraits } from './aws-rds-iam/traits.js';
+import { awsStsTraits } from './aws-sts/traits.js';
 import { execTraits } from './exec/traits.js';
+import { moduleTraits } from './module/traits.js';
 import { oauth2Traits } from './oauth2/traits.js';
+import type { SourceTraits } from './source-traits.js';
 import { staticTraits } from './static/traits.js';
 
-/**
- * What follows from the settings of a source, for the parts of the broker that know no kind of source. Lists are JSON
- * values in an order that never changes, in which no two configurations look the same.
- */
-export interface SourceTraits {
-  /** All that can change a token: under another recipe, a token is another one. Holds secrets. */
-  readonly recipe: readonly unknown[];
-  /** Who is known to the upstream, and counts there. Without secrets: a rotated one changes no budget. */
-  readonly upstream: readonly unknown[];
-  /** What it proves itself with. Holds secrets. */
-  readonly credential: readonly unknown[];
-  /** What its provider is made of beside the recipe: a change takes another provider, and leaves the tokens as they are. */
-  readonly besides: readonly unknown[];
-  /** What must be in no log line, whoever repeats it. */
-  readonly secrets: readonly Redacted[];
-  /** What operators are shown. */
-  readonly summary: {
-    /** The way of getting a token: the grant, the operation. */
-    readonly grant: string;
-    /** Where it comes from, without what a URL may hold beside its place; empty: from nowhere. */
-    readonly endpoint: string;
-    /** Who asks; empty: nobody in particular. */
-    readonly clientId: string;
-  };
-}
+/** All sources by name, among which a source finds the one that lends it a credential. */
+type Sources = ReadonlyMap<string, SourceConfiguration>;
 
-/** The traits of a source. Each provider brings its own: a new one is a new file and a line here. */
-export function traitsOf(source: SourceConfiguration): SourceTraits {
+/**
+ * The traits of a source. Each provider brings its own: a new one is a new file and a line here.
+ *
+ * @param sources of its configuration: where a source signs with the credential of another, that one's recipe is a part of
+ *   its own
+ */
+export function traitsOf(source: SourceConfiguration, sources: Sources = new Map()): SourceTraits {
   switch (source.provider) {
     case 'oauth2':
       return oauth2Traits(source);
@@ -39,5 +24,29 @@ export function traitsOf(source: SourceConfiguration): SourceTraits {
       return staticTraits(source);
     case 'exec':
       return execTraits(source);
+    case 'module':
+      return moduleTraits(source);
+    case 'aws-sts':
+      return awsStsTraits(source, recipeOfLender(source, sources));
+    case 'aws-rds-iam':
+      return awsRdsIamTraits(source, recipeOfLender(source, sources));
   }
+}
+
+/** A file in which sources lend to each other in a circle is refused: this ends. */
+function recipeOfLender(source: SourceConfiguration, sources: Sources): readonly unknown[] | undefined {
+  const name = lenderOf(source);
+  const lender = name === undefined ? undefined : sources.get(name);
+  return lender === undefined ? undefined : traitsOf(lender, sources).recipe;
+}
+
+/** The source whose credential this one signs with, if it does. */
+function lenderOf(source: SourceConfiguration): string | undefined {
+  const access =
+    source.provider === 'aws-rds-iam'
+      ? source.access
+      : source.provider === 'aws-sts' && 'access' in source.operation
+        ? source.operation.access
+        : undefined;
+  return access?.kind === 'source' ? access.source : undefined;
 }

@@ -54,7 +54,10 @@ function ofSource(source: SourceConfiguration): PlacedSecret[] {
     case 'static':
       return [{ place: `${place}.value`, secret: source.value }];
     case 'exec':
-      // What its variables are, the program alone knows.
+    case 'module':
+    case 'aws-sts':
+    case 'aws-rds-iam':
+      // Nobody has thought of them: they were issued, or are known to a program or a module alone.
       return [];
   }
 }

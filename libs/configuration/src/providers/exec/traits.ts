@@ -1,5 +1,5 @@
 import type { ExecSourceConfiguration } from '../../configuration.js';
-import type { SourceTraits } from '../traits.js';
+import type { SourceTraits } from '../source-traits.js';
 
 export function execTraits(source: ExecSourceConfiguration): SourceTraits {
   const { provider, command, args, env, output } = source;

@@ -6,7 +6,7 @@ import type {
   OAuth2SourceConfiguration,
   SigningKey,
 } from '../../configuration.js';
-import type { SourceTraits } from '../traits.js';
+import type { SourceTraits } from '../source-traits.js';
 
 export function oauth2Traits(source: OAuth2SourceConfiguration): SourceTraits {
   const { provider, grant, endpoint, clientId, clientAuthentication } = source;

@@ -1,5 +1,5 @@
 import type { StaticSourceConfiguration } from '../../configuration.js';
-import type { SourceTraits } from '../traits.js';
+import type { SourceTraits } from '../source-traits.js';
 
 export function staticTraits(source: StaticSourceConfiguration): SourceTraits {
   const { name, provider, value, tokenType, username, lifetimeMs } = source;

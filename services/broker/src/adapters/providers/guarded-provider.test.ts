@@ -167,7 +167,26 @@ describe('what an implementation does not have', () => {
   });
 });
 
+describe('loading', () => {
+  it('is tried again by the next call when it failed', async () => {
+    let tries = 0;
+    const implementation = { fetch: () => Promise.resolve(ok(issued)) };
+    const provider = guarded(() => (++tries === 1 ? Promise.reject(new Error('no')) : Promise.resolve(implementation)));
+    expect((await failureOf(provider)).code).toBe('IDP_UNAVAILABLE');
+    expect(await provider.fetch(REQUEST)).toEqual(ok(issued));
+    await provider.fetch(REQUEST);
+    expect(tries).toBe(2);
+  });
+});
+
 describe('closing', () => {
+  it('does not wait for ever for code that never loads', async () => {
+    const clock = new VirtualClock();
+    const closed = guarded(() => new Promise(() => undefined), { clock }).close();
+    await clock.advance(TIMEOUT_MS);
+    await closed;
+  });
+
   it('closes the implementation also while its code is being loaded', async () => {
     let load: (implementation: ProviderImplementation) => void = () => undefined;
     const provider = guarded(() => new Promise((resolve) => (load = resolve)));

@@ -30,7 +30,7 @@ export interface GuardOptions {
   readonly clientId: string;
   readonly secrets: readonly Redacted[];
   readonly capabilities: ProviderCapabilities;
-  /** Begins at once. Rejects where the installation is broken: that is then the answer of each call. */
+  /** Begins at once. Rejects where the installation is broken: that is the answer of a call, and the next one loads again. */
   readonly load: () => Promise<ProviderImplementation>;
   readonly clock: Clock;
   readonly log: Log;
@@ -43,9 +43,16 @@ export interface GuardOptions {
  */
 export function guardedProvider(options: GuardOptions): Provider {
   const { source, capabilities, clock, log } = options;
-  const loaded = options.load();
-  // Told by the calls; without any, nobody misses it.
-  loaded.catch(() => undefined);
+  let loading: Promise<ProviderImplementation> | undefined;
+  const load = (): Promise<ProviderImplementation> => {
+    const begun = (loading ??= options.load());
+    begun.catch(() => {
+      // Told by the calls; without any, nobody misses it. The next one tries again.
+      if (loading === begun) loading = undefined;
+    });
+    return begun;
+  };
+  void load();
   let isWarned = false;
 
   const attempt = async <T>(
@@ -53,7 +60,7 @@ export function guardedProvider(options: GuardOptions): Provider {
   ): Promise<Result<T, ProviderFailure>> => {
     let implementation: ProviderImplementation;
     try {
-      implementation = await loaded;
+      implementation = await load();
     } catch (error) {
       return err({
         code: 'IDP_UNAVAILABLE',
@@ -125,14 +132,14 @@ export function guardedProvider(options: GuardOptions): Provider {
         (implementation, call) => implementation.readSubject?.(token, call) ?? Promise.resolve(ok(undefined)),
       ),
     async close() {
-      const [outcome] = await Promise.allSettled([loaded]);
-      if (outcome.status === 'rejected') return;
-      const closing = outcome.value.close?.().catch((error: unknown) => {
-        const detail = createDetail(options.clientId, options.secrets)(textOf(error));
-        log.warn('idp: a provider could not be closed', { source: source.name, detail });
-      });
+      const closing = (loading ?? Promise.resolve(undefined))
+        .then((implementation) => implementation?.close?.())
+        .catch((error: unknown) => {
+          const detail = createDetail(options.clientId, options.secrets)(textOf(error));
+          log.warn('idp: a provider could not be closed', { source: source.name, detail });
+        });
       // A reload waits for it, and must not wait for ever: by then every call has ended.
-      if (closing !== undefined) await within(clock, source.timeoutMs, closing);
+      await within(clock, source.timeoutMs, closing);
     },
   };
 }

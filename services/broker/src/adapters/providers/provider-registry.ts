@@ -1,15 +1,10 @@
 import { traitsOf, type SourceConfiguration } from '@token-broker/configuration';
-import type { Clock } from '@token-broker/foundation';
-import type { Lender, Provider, ProviderCapabilities, ProviderImplementation } from '../../app/ports/provider.js';
-import type { Log } from '../../app/ports/telemetry.js';
+import type { Provider, ProviderCapabilities, ProviderImplementation } from '../../app/ports/provider.js';
 import { guardedProvider } from './guarded-provider.js';
+import type { ProviderPorts } from './provider-ports.js';
 
-export interface ProviderPorts {
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Credentials of other sources, for providers that sign or ask with one. */
-  readonly lend: Lender;
-}
+/** Of AWS, whatever it was signed with. */
+const RDS_TOKEN_LIFE_MS = 15 * 60_000;
 
 /** Makes the provider that a source names. The only place that knows all kinds; it loads only those that are used. */
 export function createProvider(source: SourceConfiguration, ports: ProviderPorts): Provider {
@@ -41,6 +36,18 @@ async function load(source: SourceConfiguration, ports: ProviderPorts): Promise<
       const { createExecProvider } = await import('./exec/exec-provider.js');
       return createExecProvider(source, ports);
     }
+    case 'aws-sts': {
+      const { createAwsStsProvider } = await import('./aws-sts/aws-sts-provider.js');
+      return createAwsStsProvider(source, ports);
+    }
+    case 'aws-rds-iam': {
+      const { createAwsRdsIamProvider } = await import('./aws-rds-iam/aws-rds-iam-provider.js');
+      return createAwsRdsIamProvider(source, ports);
+    }
+    case 'module': {
+      const { loadOwnProvider } = await import('./module/own-provider.js');
+      return loadOwnProvider(source, ports);
+    }
   }
 }
 
@@ -55,6 +62,35 @@ function capabilitiesOf(source: SourceConfiguration): ProviderCapabilities {
         callsUpstream: true,
         needsRefresher: true,
         takesParameters: true,
+      };
+    case 'module':
+      return {
+        // Whether it has a way to, its code says when it is asked.
+        canRevoke: true,
+        mayRotate: false,
+        longestLifeMs: source.maxLifetimeMs,
+        callsUpstream: true,
+        needsRefresher: true,
+        takesParameters: source.takesParameters,
+      };
+    case 'aws-sts':
+      return {
+        // AWS takes no session back: a policy on the role does, for all of its sessions.
+        canRevoke: false,
+        mayRotate: false,
+        longestLifeMs: source.sessionDurationMs,
+        callsUpstream: true,
+        needsRefresher: true,
+        takesParameters: false,
+      };
+    case 'aws-rds-iam':
+      return {
+        canRevoke: false,
+        mayRotate: false,
+        longestLifeMs: RDS_TOKEN_LIFE_MS,
+        callsUpstream: false,
+        needsRefresher: true,
+        takesParameters: false,
       };
     case 'exec':
       return {

@@ -31,7 +31,7 @@ export function planConfiguration(
   const after = new Map<string, Source>();
   const known = new Map(
     [...configuration.sources.values()].map((source) => {
-      const traits = traitsOf(source);
+      const traits = traitsOf(source, configuration.sources);
       return [source.name, { traits, ...fingerprintsOf(recipeKey, traits) }] as const;
     }),
   );

@@ -1,8 +1,8 @@
 import type { Configuration, SourceConfiguration, SourceTraits } from '@token-broker/configuration';
 import { configurationFingerprint, credentialOf, recipeOf, upstreamOf } from '../../domain/recipe.js';
 
-/** What follows from a source's settings. */
-export type TraitsOf = (source: SourceConfiguration) => SourceTraits;
+/** What follows from a source's settings, and from those of the sources that lend to it. */
+export type TraitsOf = (source: SourceConfiguration, sources: ReadonlyMap<string, SourceConfiguration>) => SourceTraits;
 
 /** What a source is known by in the cluster. Keyed: they cover secrets, and say nothing of them. */
 export interface SourceFingerprints {
@@ -24,7 +24,8 @@ export function fingerprintsOf(recipeKey: Uint8Array, traits: SourceTraits): Sou
 
 /** The fingerprint that replicas with the same sources and callers share. */
 export function fingerprintOf(recipeKey: Uint8Array, configuration: Configuration, traitsOf: TraitsOf): string {
-  const recipe = (source: SourceConfiguration): string => recipeOf(recipeKey, traitsOf(source).recipe);
+  const recipe = (source: SourceConfiguration): string =>
+    recipeOf(recipeKey, traitsOf(source, configuration.sources).recipe);
   return configurationFingerprint(recipeKey, [
     [...configuration.sources.values()].map((source) => [source.name, recipe(source)]).sort(byName),
     [...configuration.callers.values()]

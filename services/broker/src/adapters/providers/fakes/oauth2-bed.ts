@@ -49,7 +49,7 @@ export function openProvider(
   return { provider, lines };
 }
 
-export function sourceOf(settings: Partial<OAuth2SourceConfiguration>): OAuth2SourceConfiguration {
+function sourceOf(settings: Partial<OAuth2SourceConfiguration>): OAuth2SourceConfiguration {
   return {
     name: 'payments-api',
     provider: 'oauth2',

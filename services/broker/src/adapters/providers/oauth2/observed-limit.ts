@@ -1,5 +1,5 @@
 import type { ObservedLimit } from '../../../app/ports/provider.js';
-import { parseHttpDate } from './retry-after.js';
+import { parseHttpDate } from '../retry-after.js';
 
 /** A limit that resets later than this is looked at again by then. */
 const LONGEST_MS = 24 * 60 * 60 * 1_000;

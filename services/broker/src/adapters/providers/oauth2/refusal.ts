@@ -1,6 +1,6 @@
 import type { ProviderFailure } from '../../../app/ports/provider.js';
 import type { Exchange, ExchangeError } from './exchange.js';
-import { parseRetryAfter } from './retry-after.js';
+import { parseRetryAfter } from '../retry-after.js';
 import { parseObject, shapeOf } from './token-response.js';
 
 /** OAuth errors (RFC 6749 §4.1.2.1) that say: not now, rather than: not you. */
