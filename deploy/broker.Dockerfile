@@ -28,6 +28,7 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/libs/foundation libs/foundation
 COPY --from=build /app/libs/protocol libs/protocol
 COPY --from=build /app/libs/configuration libs/configuration
+COPY --from=build /app/libs/provider libs/provider
 COPY --from=build /app/services/broker services/broker
 
 USER node
