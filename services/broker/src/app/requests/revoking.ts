@@ -16,7 +16,7 @@ import {
   type Doomed,
   type ProviderRevocationPorts,
 } from '../revocation/provider-revocation.js';
-import { resolveSelector, type Resolved } from '../revocation/resolve-selector.js';
+import { resolveSelector, selectedByOf, type Resolved } from '../revocation/resolve-selector.js';
 import type { RevocationOrder, RevocationResult } from '../revocation/revocation-order.js';
 import { aboutOf } from '../revocation/revocation-records.js';
 import { revoke, type RevocationPorts } from '../revocation/revocation.js';
@@ -40,8 +40,7 @@ export async function revokeAsOrdered(ports: RevokeVerbPorts, request: ServiceRe
   if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
   const order = decoded.value;
   const startedAtMs = ports.clock.elapsedMs();
-  const redisMs = (): number | undefined => redisTime(ports);
-  const resolved = await resolveSelector({ ...ports, redisMs }, order.selector);
+  const resolved = await resolve(ports, order, startedAtMs);
   if (isFailure(resolved)) return resolved;
   if (order.graceful === true && resolved.selectedBy !== 'slot' && resolved.selectedBy !== 'source')
     return failure('BAD_REQUEST', 'graceful: is for a slot or a source');
@@ -58,6 +57,21 @@ export async function revokeAsOrdered(ports: RevokeVerbPorts, request: ServiceRe
   const result = await end(ports, request, order, resolved, startedAtMs);
   if (doomed === undefined) return { v: 1, dryRun: false, ...counts, ...result };
   return withProvider(ports, request, order, { v: 1, dryRun: false, ...counts, ...result }, doomed);
+}
+
+/** An order that fails here already is a revocation that has failed: whoever watches must see it. */
+async function resolve(
+  ports: RevokeVerbPorts,
+  { selector, dryRun }: RevokeRequest,
+  startedAtMs: number,
+): Promise<Resolved | Failure> {
+  try {
+    return await resolveSelector({ ...ports, redisMs: () => redisTime(ports) }, selector);
+  } catch (error) {
+    const tookMs = ports.clock.elapsedMs() - startedAtMs;
+    if (dryRun !== true) ports.metrics.revocationDone(selectedByOf(selector), 'failed', tookMs);
+    throw error;
+  }
 }
 
 /** Last: the tokens are dead here, whatever their identity provider says. */

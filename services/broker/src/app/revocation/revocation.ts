@@ -52,12 +52,14 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
   const isOrderAudited = await audit.write(orderedRecord(order, id));
   let attempt: Attempt | undefined;
   try {
-    const present = await store.presences();
+    // Asked first, so that nobody is missed who was there, and waited for last: what it needs of Redis must not keep a token alive.
+    const presences = settled(store.presences());
     for (let tries = 1; attempt?.stands !== true && tries <= TRIES; tries++) {
       close(attempt?.receipts);
       attempt = await attemptOnce(ports, order, id, tries === 1 ? id : `${id}-${String(tries)}`);
     }
     if (attempt === undefined) throw new Error('a revocation was never tried');
+    const present = await presences();
     const { waitMs } = order;
     const result: Omit<RevocationResult, 'audited'> = {
       id,
@@ -176,6 +178,12 @@ async function attemptOnce(
     close(acks);
     if (!isKept) close(receipts);
   }
+}
+
+/** To be waited for later: until then a failure is nobody's. */
+function settled<T>(promise: Promise<T>): () => Promise<T> {
+  promise.catch(() => undefined);
+  return () => promise;
 }
 
 function close(collectors: readonly Collector[] = []): void {
