@@ -24,8 +24,10 @@ import { bodyOf, type SlotState } from './near-cache/slot-state.js';
 import type { Requester } from './requester.js';
 import type { Token } from './token.js';
 
-/** Requests that one fetch makes when brokers answer with less than this client knows of, or that another one may be able to. */
+/** Requests that one fetch makes when brokers answer with less than this client knows of. */
 const MAX_ATTEMPTS = 4;
+/** Those that it makes when brokers say that another one may be able to: for a second or so, in which they may be too. */
+const MAX_BROKERS_ASKED = 8;
 /** Without a reply for so long, the request is sent again: the broker that took it may be gone, and asking twice costs nothing. */
 const RESEND_AFTER_MS = 3_000;
 const BEHIND_BACKOFF: BackoffPolicy = { firstMs: 20, maxMs: 500 };
@@ -93,7 +95,8 @@ export class Fetcher {
     const { clock, random, cache, requestTimeoutMs } = this.#options;
     const deadlineAtMs = clock.elapsedMs() + Math.max(requestTimeoutMs, wish.timeoutMs ?? 0);
     let why: Refusal | undefined;
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    let refusals = 0;
+    for (let attempt = 1; refusals < MAX_ATTEMPTS; attempt++) {
       // The second try goes at once: it says what is known, which makes a broker that lags read Redis.
       if (attempt > 2)
         await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
@@ -101,7 +104,7 @@ export class Fetcher {
       try {
         answered = await this.#request(state, wish, deadlineAtMs, why !== undefined);
       } catch (error) {
-        if (attempt < MAX_ATTEMPTS && isOfOneBroker(error)) continue;
+        if (attempt < MAX_BROKERS_ASKED && isOfOneBroker(error)) continue;
         throw error;
       }
       const { reply, sentAtMs } = answered;
@@ -110,6 +113,7 @@ export class Fetcher {
       const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
       if (taken.kind !== 'refused') return taken.token;
       why = taken.why;
+      refusals++;
     }
     const message = `the brokers answer with tokens that this client knows not to count (${why ?? 'refused'})`;
     throw new TokenBrokerError(failure('BROKER_UNAVAILABLE', message));

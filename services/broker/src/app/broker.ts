@@ -157,6 +157,7 @@ export class Broker {
       leaseMs,
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),
+      isBehindPeers: () => this.#leaseKeeper.isBehindPeers,
     });
     const leaseKeeper = new LeaseKeeper({
       clock,

@@ -23,6 +23,8 @@ import type { WithoutRedis } from './without-redis.js';
 
 /** How long a request is held that does not say. */
 const DEFAULT_DEADLINE_MS = 30_000;
+/** Whoever asks again at once may be answered by a broker that can. */
+const ELSEWHERE = failure('BROKER_UNAVAILABLE', 'this broker cannot read Redis now, and others can', 0);
 /** How often an answer that died while it was awaited is fetched again. */
 const ANSWER_TRIES = 5;
 
@@ -35,6 +37,8 @@ export interface GetTokenPorts extends FlightPorts {
   readonly maxStalenessMs: number;
   /** Renews the lease and applies what was missed. `false`: Redis did not answer. */
   readonly readAlong: () => Promise<boolean>;
+  /** Peers can read Redis, and this broker cannot. */
+  readonly isBehindPeers: () => boolean;
 }
 
 /** Answers `get`: from memory at once, else by a flight that all callers of the slot in this process share. */
@@ -260,7 +264,10 @@ export class GetToken {
     const isAway = cause.code === 'STORE_UNAVAILABLE' && !this.#hasLease(route, this.#clock.elapsedMs());
     const answer = isAway ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
     const { address, caller } = route;
-    if (!(answer instanceof Uint8Array)) return this.#refuse(address.source, caller, answer ?? cause, arrivedAtMs);
+    if (!(answer instanceof Uint8Array)) {
+      const isElsewhere = cause.code === 'STORE_UNAVAILABLE' && this.#ports.isBehindPeers();
+      return this.#refuse(address.source, caller, answer ?? (isElsewhere ? ELSEWHERE : cause), arrivedAtMs);
+    }
     metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);
     return answer;
   }
