@@ -7,7 +7,7 @@ import type { Publisher } from './publisher.js';
 
 /** A lease lasts so many ticks; so long may a broker answer from memory without having read along. */
 export const LEASE_TICKS = 3;
-/** A read of a peer says that Redis can be reached for so long. */
+/** A read of a peer says that Redis can be reached for so long; and that this broker cannot, where its own is older by that. */
 const RECENT_TICKS = 2;
 /** A peer's heartbeat so young makes one of ours superfluous: one a tick in the whole cluster is enough. */
 const SUPPRESSED_WITHIN_TICKS = 0.9;
@@ -77,12 +77,12 @@ export class LeaseKeeper {
     return this.#heartbeatAtMs === undefined ? undefined : this.#ports.clock.elapsedMs() - this.#heartbeatAtMs;
   }
 
-  /** A peer has read Redis lately, and after this broker last could: whoever asks is better served there. */
+  /** A peer has read Redis lately, and this broker has missed that: whoever asks is better served there. */
   get isBehindPeers(): boolean {
     const { clock, timing } = this.#ports;
     const leasedAtMs = this.#leasedAtMs ?? Number.NEGATIVE_INFINITY;
-    const isRecent = clock.elapsedMs() - this.#peerReadAtMs < timing.tickMs * RECENT_TICKS;
-    return isRecent && this.#peerReadAtMs > leasedAtMs;
+    const recentMs = timing.tickMs * RECENT_TICKS;
+    return clock.elapsedMs() - this.#peerReadAtMs < recentMs && this.#peerReadAtMs - leasedAtMs > recentMs;
   }
 
   /** @param ageMs how old the read of Redis is that it tells of */
