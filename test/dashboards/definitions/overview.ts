@@ -1,6 +1,6 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
 import { broker, grown, ifAny, lately, maxBy, nearCache, quantile, rate, sumBy } from '../model/promql.js';
-import { answersByLayer } from './shared-panels.js';
+import { answersByLayer } from './traffic-panels.js';
 import { JOB } from './variables.js';
 
 const requests = broker('requests_total');

@@ -1,6 +1,6 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
 import { brokerWhere, grown, ifAny, lately, maxBy, sumBy } from '../model/promql.js';
-import { callsByReason } from './shared-panels.js';
+import { callsByReason } from './traffic-panels.js';
 import { JOB, SOURCES } from './variables.js';
 
 const of = brokerWhere('source=~"$source"');

@@ -1,6 +1,6 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
 import { brokerWhere, grown, ifAny, lately, maxBy, nearCache, quantile, rate, sumBy } from '../model/promql.js';
-import { answersByLayer, callsByReason } from './shared-panels.js';
+import { answersByLayer, callsByReason } from './traffic-panels.js';
 import { JOB, ONE_SOURCE } from './variables.js';
 
 const CHOSEN = 'source="$source"';
