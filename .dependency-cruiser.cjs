@@ -17,7 +17,7 @@ const APP_FLOORS = [
   ['cluster'],
   ['flight', 'revocation'],
   ['requests'],
-  ['refresher', 'event-listener', 'configuration-in-force'],
+  ['refresher', 'event-listener', 'configuration-in-force', 'gauges'],
   ['broker'],
 ];
 const NATS_PACKAGES = String.raw`(^|/)node_modules/(nats|@nats-io/[^/]+)/`;

@@ -1,13 +1,10 @@
 import { createSystemClock, randomId, systemRandom, type Clock, type Random } from '@token-broker/foundation';
 import {
   createSubjects,
-  decode,
   describeReplySchema,
   encode,
   failure,
-  failureReplySchema,
   isIdentifier,
-  LIMITS,
   listReplySchema,
   pauseReplySchema,
   refreshReplySchema,
@@ -35,6 +32,7 @@ import {
 import type { z } from 'zod';
 import { watchConnection } from './connection-watch.js';
 import type { NatsConnectionLike } from './nats-connection.js';
+import { readReply } from './read-reply.js';
 import { Requester } from './requester.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 15_000;
@@ -72,7 +70,7 @@ export interface Operator {
   revoke(request: RevocationOrder): Promise<RevokeReply>;
   /**
    * Keeps the brokers from fetching tokens of a source. What is held goes on; whoever needs another token is refused with
-   * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way is ended.
+   * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way goes on to its end.
    */
   pause(request: Omit<PauseRequest, 'v'>): Promise<PauseReply>;
   /** Lets the brokers fetch tokens of a source again. */
@@ -131,14 +129,7 @@ export interface OperatorTransport {
 /** The operators' verbs over another way than NATS, such as a broker's HTTP door. */
 export function createOperatorOver(transport: OperatorTransport): Operator {
   const ask = async <S extends z.ZodType>(verb: string, body: object, schema: S, extraMs = 0): Promise<z.output<S>> => {
-    const data = await transport.send(verb, encode({ v: 1, ...body }), extraMs);
-    const reply = decode(schema, data, LIMITS.replyBytes);
-    if (reply.ok) return reply.value;
-    const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
-    const { code, message, retryAfterMs } = refused.ok
-      ? refused.value.error
-      : failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`);
-    throw new TokenBrokerError(failure(code, message, retryAfterMs));
+    return readReply(schema, await transport.send(verb, encode({ v: 1, ...body }), extraMs));
   };
   return {
     revoke: (request) => ask('revoke', request, revokeReplySchema, waitOf(request)),

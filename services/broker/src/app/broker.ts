@@ -7,10 +7,10 @@ import { BudgetWatch } from './upstream/budget-watch.js';
 import { ConfigurationInForce, type ReloadResult } from './configuration-in-force.js';
 import { listenToEvents } from './event-listener.js';
 import { FamilyEnds } from './revocation/family-ends.js';
+import { gaugesNow } from './gauges.js';
 import { GetToken } from './requests/get-token.js';
 import { Governor } from './upstream/governor.js';
 import { Inquiries } from './cluster/inquiries.js';
-import { holdingsOf } from './memory/holdings.js';
 import { Keyring } from './tokens/keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './cluster/lease-keeper.js';
 import { Memory } from './memory/memory.js';
@@ -24,6 +24,7 @@ import type { RefreshTokenJournal } from './ports/refresh-token-journal.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
 import type { UpstreamBudgets } from './ports/upstream-budgets.js';
 import { Publisher } from './cluster/publisher.js';
+import { readinessOf, type Readiness } from './cluster/readiness.js';
 import type { ProviderFactory } from './sources/reconfigure.js';
 import { RecordCodec } from './tokens/record-codec.js';
 import { Refresher } from './refresher.js';
@@ -70,18 +71,16 @@ const ELSEWHERE_MS = 1_000;
 /** One broker replica: the use cases, wired to their ports. It knows neither NATS nor Redis. */
 export class Broker {
   readonly #ports: BrokerPorts;
-  readonly #sync: Sync;
   readonly #configuration: ConfigurationInForce;
   readonly #leaseMs: number;
   readonly #governor: Governor;
-  readonly #budgetWatch: BudgetWatch;
-  readonly #demandMs: number;
   readonly #refreshTokens: RefreshTokens;
   readonly #sources: Sources;
   readonly #memory: Memory;
   readonly #getToken: GetToken;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #refresher: Refresher;
+  readonly #gauges: () => Promise<Gauges>;
   readonly #handlers: Readonly<
     Record<ServiceRequest['verb'], (request: ServiceRequest) => Uint8Array | Promise<Uint8Array>>
   >;
@@ -149,7 +148,7 @@ export class Broker {
     const getToken = new GetToken({
       ...flight,
       routes,
-      subjects: subjectCheck,
+      subjectCheck,
       withoutRedis: new WithoutRedis({
         ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics },
         isPaused: (source) => this.#leaseKeeper.paused.has(source),
@@ -198,7 +197,7 @@ export class Broker {
       store,
       memory,
       routes,
-      subjects: subjectCheck,
+      subjectCheck,
       getToken,
       publisher,
       sources,
@@ -207,10 +206,12 @@ export class Broker {
     });
     const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
     const budgetWatch = new BudgetWatch({ clock, sources, governor });
+    // Requests are served over one connection and events published over another: half of it is not enough.
+    const natsConnected = (): boolean => ports.service.isConnected() && bus.isConnected();
     const reporting: ReplicaReportPorts = {
       ...{ clock, store, memory, sources, tally, leaseKeeper, sync, broker, version, demandMs },
       startedAtMs: clock.elapsedMs(),
-      natsConnected: () => this.#isConnected(),
+      natsConnected,
       readiness: () => this.readiness(),
       plannedAtMs: (held) => this.#refresher.plannedAtMs(held),
     };
@@ -226,10 +227,7 @@ export class Broker {
       renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
       reload: () => this.reload(),
     });
-    this.#sync = sync;
     this.#governor = governor;
-    this.#budgetWatch = budgetWatch;
-    this.#demandMs = demandMs;
     this.#refreshTokens = refreshTokens;
     this.#sources = sources;
     this.#memory = memory;
@@ -247,6 +245,19 @@ export class Broker {
       brokers,
       demandMs,
     });
+    this.#gauges = () =>
+      gaugesNow({
+        clock,
+        store,
+        memory,
+        sources,
+        leaseKeeper,
+        getToken,
+        sync,
+        budgetWatch,
+        demandMs,
+        natsConnected,
+      });
     this.#leaseMs = leaseMs;
     this.#configuration = new ConfigurationInForce(
       {
@@ -345,45 +356,14 @@ export class Broker {
     return this.#configuration.reload();
   }
 
-  readiness(): { readonly ready: boolean; readonly checks: Readonly<Record<string, string>> } {
-    const { store, service, bus, clock } = this.#ports;
-    const hasLease = this.#memory.views.every((view) => view.hasLease(clock.elapsedMs(), this.#leaseMs));
-    const checks = {
-      redis: store.isAvailable() && hasLease ? 'ok' : 'Redis does not answer, or has not for three ticks',
-      nats: service.isConnected() ? 'ok' : 'the service is not connected to NATS',
-      events: bus.isConnected() ? 'ok' : 'the event connection to NATS is away',
-      state: this.#stopping ? 'draining' : this.#begun ? 'ok' : 'starting',
-    };
-    return { ready: Object.values(checks).every((check) => check === 'ok'), checks };
+  readiness(): Readiness {
+    const state = this.#stopping ? 'draining' : this.#begun ? 'ok' : 'starting';
+    return readinessOf({ ...this.#ports, memory: this.#memory, leaseMs: this.#leaseMs }, state);
   }
 
   /** What metrics show at this moment. Waits a moment for Redis, and does without it. Never rejects. */
-  async gauges(): Promise<Gauges> {
-    await this.#budgetWatch.look();
-    const nowMs = this.#ports.clock.elapsedMs();
-    return {
-      memoryEntries: this.#memory.size,
-      memoryBytes: this.#memory.bytes,
-      flights: this.#getToken.flights,
-      leaseAgeMs: this.#leaseKeeper.leaseAgeMs,
-      natsConnected: this.#isConnected(),
-      redisAvailable: this.#ports.store.isAvailable(),
-      heartbeatAgeMs: this.#leaseKeeper.heartbeatAgeMs,
-      brokers: this.#leaseKeeper.brokers.length,
-      holdingsBySource: holdingsOf(this.#memory, nowMs, this.#demandMs),
-      nearCachesSeen: this.#sync.nearCachesSeen,
-      nearCachesBySource: this.#sync.nearCachesBySource,
-      pausedBySource: new Map(
-        [...this.#sources.current.sources.keys()].map((name) => [name, this.#leaseKeeper.paused.has(name)]),
-      ),
-      budgets: this.#budgetWatch.budgets,
-    };
-  }
-
-  /** Requests are served over one connection and events published over another: half of it is not enough. */
-  #isConnected(): boolean {
-    const { service, bus } = this.#ports;
-    return service.isConnected() && bus.isConnected();
+  gauges(): Promise<Gauges> {
+    return this.#gauges();
   }
 
   async #begin(): Promise<void> {

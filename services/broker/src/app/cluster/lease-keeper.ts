@@ -131,11 +131,11 @@ export class LeaseKeeper {
     memory.reclaim(clock.elapsedMs());
     if (!(await this.readAlong())) return;
     const sinceHeardMs = clock.elapsedMs() - this.#heardHeartbeatAtMs;
-    if (sinceHeardMs >= timing.tickMs * SUPPRESSED_WITHIN_TICKS) this.beat();
+    if (sinceHeardMs >= timing.tickMs * SUPPRESSED_WITHIN_TICKS) this.#beat();
   }
 
   /** Publishes where the partitions stand, by the last read. */
-  beat(): void {
+  #beat(): void {
     const { memory, publisher, timing } = this.#ports;
     const ageMs = this.leaseAgeMs;
     if (ageMs === undefined) return;

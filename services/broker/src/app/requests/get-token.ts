@@ -30,7 +30,7 @@ const ANSWER_TRIES = 5;
 
 export interface GetTokenPorts extends FlightPorts {
   readonly routes: Routes;
-  readonly subjects: SubjectCheck;
+  readonly subjectCheck: SubjectCheck;
   readonly withoutRedis: WithoutRedis;
   readonly leaseMs: number;
   /** How long what is held may be served, flagged, while Redis is away. */
@@ -129,9 +129,9 @@ export class GetToken {
 
   /** Also what is in memory already is for the owner of the subject token alone. */
   async #forSubject(route: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
-    const { subjects, routes } = this.#ports;
+    const { subjectCheck, routes } = this.#ports;
     const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
-    const ended = await within(this.#clock, waitMs, checkedRoute(subjects, routes, route));
+    const ended = await within(this.#clock, waitMs, checkedRoute(subjectCheck, routes, route));
     const checked = ended.inTime ? ended.value : failure('DEADLINE', 'the subject token could not be checked in time');
     if (isFailure(checked)) return this.#refuse(route.address.source, route.caller, checked, arrivedAtMs);
     return this.#fromMemory(checked, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(checked, wish, arrivedAtMs));
