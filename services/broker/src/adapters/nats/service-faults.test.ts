@@ -2,9 +2,23 @@ import { eventually, startNats } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { ask, OK, serviceBedOfFile, subjects, USERS } from './fakes/service-bed.js';
 
-const { after, log, login, serve } = serviceBedOfFile();
+const { after, log, login, make, serve } = serviceBedOfFile();
 
 describe('the service among faults', () => {
+  it('is not connected before the server has taken its subscriptions', async () => {
+    const own = await startNats({ users: USERS });
+    after(() => own.stop());
+    const { service, connection } = await make({}, own);
+    await own.kill('SIGSTOP');
+    const started = service.start(() => OK);
+    // Everything that needs no answer of the server has been done by then.
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    expect([connection.isConnected(), service.isConnected()]).toEqual([true, false]);
+    await own.kill('SIGCONT');
+    await started;
+    expect(service.isConnected()).toBe(true);
+  });
+
   it('serves again after the NATS server has restarted', async () => {
     const own = await startNats({ users: USERS });
     after(() => own.stop());

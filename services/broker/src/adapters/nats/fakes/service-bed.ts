@@ -58,6 +58,11 @@ export interface ServiceBed {
     options?: Partial<NatsServiceOptions>,
     at?: NatsServer,
   ) => Promise<{ readonly service: Service; readonly connection: NatsLink }>;
+  /** The same, not started yet. */
+  readonly make: (
+    options?: Partial<NatsServiceOptions>,
+    at?: NatsServer,
+  ) => Promise<{ readonly service: Service; readonly connection: NatsLink }>;
   /** A connection of one of the {@link USERS}. Default: to the server of the file. */
   readonly login: (user: string, at?: NatsServer) => Promise<NatsConnection>;
 }
@@ -84,36 +89,42 @@ export function serviceBedOfFile(): ServiceBed {
     for (const recorded of [log.lines, audit.entries, dropped]) recorded.length = 0;
   });
 
+  const make: ServiceBed['make'] = async (options = {}, at = serverOfFile()) => {
+    const credentials: NatsCredentials = { kind: 'user', user: 'broker', password: new Redacted('broker') };
+    const configuration: NatsConfiguration = {
+      servers: [at.url],
+      subjectPrefix: 'token-broker',
+      credentials,
+      eventCredentials: credentials,
+    };
+    const connection = connectNats(configuration, credentials, { name: 'broker-1', clock, log });
+    undoing.push(() => connection.close());
+    await eventually(() => connection.isConnected(), { what: 'the connection of the broker' });
+    const service = createNatsService({
+      connection,
+      subjects,
+      name: 'token-broker',
+      version: '1.2.3',
+      queue: 'token-broker',
+      clock,
+      log,
+      audit,
+      metrics,
+      ...options,
+    });
+    return { service, connection };
+  };
+
   return {
     log,
     audit,
     dropped,
     after: (undo) => void undoing.push(undo),
-    serve: async (handle, options = {}, at = serverOfFile()) => {
-      const credentials: NatsCredentials = { kind: 'user', user: 'broker', password: new Redacted('broker') };
-      const configuration: NatsConfiguration = {
-        servers: [at.url],
-        subjectPrefix: 'token-broker',
-        credentials,
-        eventCredentials: credentials,
-      };
-      const connection = connectNats(configuration, credentials, { name: 'broker-1', clock, log });
-      undoing.push(() => connection.close());
-      await eventually(() => connection.isConnected(), { what: 'the connection of the broker' });
-      const service = createNatsService({
-        connection,
-        subjects,
-        name: 'token-broker',
-        version: '1.2.3',
-        queue: 'token-broker',
-        clock,
-        log,
-        audit,
-        metrics,
-        ...options,
-      });
-      await service.start(handle);
-      return { service, connection };
+    make,
+    serve: async (handle, options, at) => {
+      const made = await make(options, at);
+      await made.service.start(handle);
+      return made;
     },
     login: async (user, at = serverOfFile()) => {
       const connection = await connect({ servers: at.url, user, pass: user, inboxPrefix: `_INBOX.${user}` });
