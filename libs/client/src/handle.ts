@@ -1,4 +1,3 @@
-import type { Clock } from '@token-broker/foundation';
 import type { Unsubscribe } from './listeners.js';
 import { leastLifetimeMs } from './near-cache/lifetime.js';
 import { isAlive, isTrusted, type SlotState } from './near-cache/slot-state.js';
@@ -48,9 +47,14 @@ export interface SourceHandle {
   on<Name extends keyof SourceEvents>(name: Name, listener: (event: SourceEvents[Name]) => void): Unsubscribe;
 }
 
+/** Elapsed milliseconds, read for each token that is handed out. */
+export interface Time {
+  nowMs(): number;
+}
+
 /** What a handle does through its client. */
 export interface HandleBackend {
-  readonly clock: Clock;
+  readonly time: Time;
   readonly counters: { hits: number; misses: number };
   minLifetimeMs(): number;
   /** The state that counts for the slot of `state`: it may have been pushed out and made anew. */
@@ -68,13 +72,13 @@ export interface HandleBackend {
 class Handle implements SourceHandle {
   #state: SlotState;
   readonly #backend: HandleBackend;
-  readonly #clock: Clock;
+  readonly #time: Time;
   readonly #counters: { hits: number; misses: number };
 
   constructor(state: SlotState, backend: HandleBackend) {
     this.#state = state;
     this.#backend = backend;
-    this.#clock = backend.clock;
+    this.#time = backend.time;
     this.#counters = backend.counters;
   }
 
@@ -90,7 +94,7 @@ class Handle implements SourceHandle {
     const state = this.#state;
     const { entry } = state;
     if (entry !== undefined) {
-      const nowMs = this.#clock.elapsedMs();
+      const nowMs = this.#time.nowMs();
       if (nowMs < entry.freshUntilMs && (nowMs < entry.partition.trustedUntilMs || nowMs < entry.trustedUntilMs)) {
         state.lastUsedAtMs = nowMs;
         this.#counters.hits += 1;
@@ -126,7 +130,7 @@ class Handle implements SourceHandle {
 
   #lasts(entry: { readonly expiresAtMs: number; readonly lifeMs: number }, minTtlMs: number): boolean {
     const leastMs = leastLifetimeMs(entry.lifeMs, Math.max(minTtlMs, this.#backend.minLifetimeMs()));
-    return this.#clock.elapsedMs() < entry.expiresAtMs - leastMs;
+    return this.#time.nowMs() < entry.expiresAtMs - leastMs;
   }
 }
 

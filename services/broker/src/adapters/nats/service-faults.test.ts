@@ -12,7 +12,7 @@ describe('the service among faults', () => {
     await own.kill('SIGSTOP');
     const started = service.start(() => OK);
     // Everything that needs no answer of the server has been done by then.
-    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    for (let turn = 0; turn < 100; turn++) await Promise.resolve();
     expect([connection.isConnected(), service.isConnected()]).toEqual([true, false]);
     await own.kill('SIGCONT');
     await started;
