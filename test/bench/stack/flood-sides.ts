@@ -1,0 +1,32 @@
+import { createSubjects } from '@token-broker/protocol';
+import type { Worker } from '../harness/worker.js';
+import type { BareResponderMethods } from '../programs/bare-responder.js';
+import type { FloodMethods } from '../programs/flood.js';
+import { BARE_CALLER, BARE_SUBJECTS, CALLER, SOURCE } from './settings.js';
+import type { Stack } from './stack.js';
+
+export interface FloodSides {
+  readonly generator: Worker<FloodMethods>;
+  readonly responder: Worker<BareResponderMethods>;
+  readonly replyBytes: number;
+}
+
+/**
+ * A load generator with a way to the broker and one to a bare responder, which answers with the very bytes that the broker
+ * answers with. The token is in the broker's memory.
+ */
+export async function openFloodSides(stack: Stack): Promise<FloodSides> {
+  const { nats } = stack;
+  const subject = createSubjects().get(CALLER, SOURCE);
+  const connection = await stack.connectAs(CALLER);
+  await connection.request(subject, new Uint8Array(), { timeout: 10_000 });
+  const { data: reply } = await connection.request(subject, new Uint8Array(), { timeout: 10_000 });
+
+  const responder = await stack.worker<BareResponderMethods>('bare-responder');
+  const bareSubject = `${BARE_SUBJECTS}.get.${BARE_CALLER}.${SOURCE}`;
+  await responder.call('serve', { url: nats.url, subject: `${BARE_SUBJECTS}.get.*.*`, reply });
+  const generator = await stack.worker<FloodMethods>('flood');
+  await generator.call('open', { side: 'ours', url: nats.url, user: CALLER, subject });
+  await generator.call('open', { side: 'baseline', url: nats.url, user: BARE_CALLER, subject: bareSubject });
+  return { generator, responder, replyBytes: reply.length };
+}
