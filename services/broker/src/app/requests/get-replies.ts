@@ -3,7 +3,7 @@ import { encode, type Failure } from '@token-broker/protocol';
 import type { Memory } from '../memory/memory.js';
 import type { ServiceRequest } from '../ports/bus.js';
 import type { Layer, Metrics } from '../ports/telemetry.js';
-import { noSpan, type Span, type SpanEnd, type SpanFacts, type Tracing } from '../ports/tracing.js';
+import { noSpan, type Span, type SpanFacts, type Tracing } from '../ports/tracing.js';
 import type { Held } from '../tokens/held.js';
 import type { Route } from './routes.js';
 
@@ -35,7 +35,7 @@ export class GetReplies {
 
   /** A token out of memory, without a wait: most of all answers. Nothing is made for it but the reply. */
   tokenAtOnce(request: ServiceRequest, held: Held, route: Route, nowMs: number): Uint8Array {
-    if (this.#ports.tracing.isOn) this.#showAtOnce(request, 'ok', { source: request.target, layer: 'memory' });
+    if (this.#isWorthASpan(request)) this.#start(request, { source: request.target, layer: 'memory' }).end('ok');
     return this.#token(held, route, 'memory', nowMs, nowMs, true);
   }
 
@@ -55,9 +55,11 @@ export class GetReplies {
   }
 
   refusalAtOnce(request: ServiceRequest, cause: Failure, arrivedAtMs: number): Uint8Array {
-    // What is no source may be anything, put in the wrong place.
-    const facts = cause.code === 'UNKNOWN_SOURCE' ? {} : { source: request.target };
-    if (this.#ports.tracing.isOn) this.#showAtOnce(request, cause.code, { ...facts, layer: 'none' });
+    if (this.#isWorthASpan(request)) {
+      // What was not found to be a source may be anything, put in the wrong place.
+      const isSource = cause.code !== 'UNKNOWN_SOURCE' && cause.code !== 'BAD_REQUEST';
+      this.#start(request, { layer: 'none', ...(isSource ? { source: request.target } : {}) }).end(cause.code);
+    }
     return this.#refusal(request.target, request.caller, cause, arrivedAtMs);
   }
 
@@ -89,9 +91,9 @@ export class GetReplies {
     return encode({ v: 1, error: cause });
   }
 
-  /** Without a caller who has the trace recorded, an answer that nobody waited for is not worth a span. */
-  #showAtOnce(request: ServiceRequest, how: SpanEnd, facts: SpanFacts): void {
-    if (request.trace?.isSampled === true) this.#start(request, facts).end(how);
+  /** Of what is answered at once: only where its caller has the trace recorded. It is most of what a broker does. */
+  #isWorthASpan(request: ServiceRequest): boolean {
+    return this.#ports.tracing.isOn && request.trace?.isSampled === true;
   }
 
   #start(request: ServiceRequest, facts: SpanFacts): Span {

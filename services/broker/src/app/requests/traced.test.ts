@@ -168,10 +168,13 @@ describe('a get that is answered at once', () => {
   it('is shown with its code where it is refused, and never with a name that is no source', async () => {
     await one.ask({ caller: 'nobody', trace: parentOf('a') });
     await one.ask({ caller: 'ops', target: 'canary-token', trace: parentOf('a') });
+    await one.ask({ caller: 'ops', target: 'canary-token', trace: parentOf('a') }, { misspelt: 1 });
     expect(tracing.spans.map(({ ended: how, facts }) => [how, facts['source']])).toEqual([
       ['FORBIDDEN', 'payments-api'],
       ['UNKNOWN_SOURCE', undefined],
+      ['BAD_REQUEST', undefined],
     ]);
+    expect(JSON.stringify(tracing.spans)).not.toContain('canary');
   });
 });
 
