@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests run the source of every package: the custom export condition wins over `dist`. */
-const conditions = ['token-broker:source', 'module', 'node', 'development|production'];
+/**
+ * Tests run the source of every package: the custom export condition wins over `dist`. Node is given the same conditions; it
+ * cannot load what some packages offer to bundlers under `module`.
+ */
+const conditions = ['token-broker:source', 'node', 'development|production'];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 /** Scrapes each second: on a machine that is busy with other tests, it would see faults that nobody has made. */
 const LIVE_DASHBOARDS = 'test/dashboards/live.test.ts';

@@ -34,6 +34,7 @@ import { watchConnection } from './connection-watch.js';
 import type { NatsConnectionLike } from './nats-connection.js';
 import { readReply } from './read-reply.js';
 import { Requester } from './requester.js';
+import { followed, type Tracing } from './traced-requests.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 15_000;
 /** How long brokers wait for identity providers where a revocation does not say. */
@@ -52,6 +53,8 @@ export interface OperatorOptions {
   readonly requestTimeoutMs?: number;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Follows requests into the brokers; see `@token-broker/client/tracing`. Default: nothing travels with them. */
+  readonly tracing?: Tracing;
 }
 
 /** What is revoked, how, and why: the reason is written to the audit trail. A dry run needs none. */
@@ -106,8 +109,14 @@ export function createOperator(options: OperatorOptions): Operator {
   const stopWatching = watchConnection(connection, (status) => {
     requester.onStatus(status);
   });
+  const { tracing } = options;
   return createOperatorOver({
-    send: (verb, body, extraMs) => requester.request(subjects.admin(caller, verb), body, timeoutMs + extraMs),
+    send(verb, body, extraMs) {
+      const [subject, waitMs] = [subjects.admin(caller, verb), timeoutMs + extraMs];
+      if (tracing === undefined) return requester.request(subject, body, waitMs);
+      const request = tracing.begin({ operation: verb, isBackground: false });
+      return followed(request, (headers) => requester.request(subject, body, waitMs, headers));
+    },
     close() {
       stopWatching();
       requester.close();

@@ -23,6 +23,7 @@ import { silentLogger, type ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
 import type { RequestParameters } from './near-cache/slot-state.js';
 import { borrowTime, timeOf } from './shared-time.js';
+import type { Tracing } from './traced-requests.js';
 import { TokenClient, type ClientStats, type TokenInUse } from './token-client.js';
 
 const DEFAULT_MAX_ENTRIES = 10_000;
@@ -54,6 +55,8 @@ export interface TokenBrokerOptions {
   readonly random?: Random;
   readonly aead?: Aead;
   readonly logger?: ClientLogger;
+  /** Follows requests into the brokers; see `@token-broker/client/tracing`. Default: nothing travels with them. */
+  readonly tracing?: Tracing;
 }
 
 /** Which token of a source. What is left out is the source's own. */
@@ -122,6 +125,7 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
     random,
     aead: options.aead ?? createAesGcm(random),
     logger: options.logger ?? silentLogger,
+    tracing: options.tracing,
   });
   return {
     instance,

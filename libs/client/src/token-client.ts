@@ -19,6 +19,7 @@ import { RejectionReports } from './rejection-reports.js';
 import { Requester } from './requester.js';
 import { Suspicion } from './suspicion.js';
 import { SyncLoop } from './sync-loop.js';
+import type { Tracing } from './traced-requests.js';
 
 /** How long `close` waits for its farewell to leave the process. */
 const FAREWELL_MS = 1_000;
@@ -38,6 +39,7 @@ export interface TokenClientOptions {
   readonly random: Random;
   readonly aead: Aead;
   readonly logger: ClientLogger;
+  readonly tracing: Tracing | undefined;
 }
 
 /** Figures since the client was made. */

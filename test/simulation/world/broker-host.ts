@@ -4,6 +4,7 @@ import {
   createNatsBus,
   createNatsService,
   JOURNAL_SCRIPTS,
+  noTracing,
   type Service,
   type ServiceRequest,
 } from '@token-broker/broker/simulation';
@@ -107,6 +108,7 @@ export class BrokerHost {
         log,
         audit: auditTo(world.noteOf(name)),
         metrics: upstream.metrics(NO_METRICS, process),
+        tracing: noTracing,
         createProvider: (source) => {
           const provider = world.idp.provider(source.name, shape.timeoutMs, process);
           return sabotage?.provider?.(provider, clock) ?? provider;

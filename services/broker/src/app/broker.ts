@@ -22,6 +22,7 @@ import type { Locks } from './ports/locks.js';
 import { StoreError, type Store } from './ports/store.js';
 import type { RefreshTokenJournal } from './ports/refresh-token-journal.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
+import type { Tracing } from './ports/tracing.js';
 import type { UpstreamBudgets } from './ports/upstream-budgets.js';
 import { Publisher } from './cluster/publisher.js';
 import { readinessOf, type Readiness } from './cluster/readiness.js';
@@ -53,6 +54,7 @@ export interface BrokerPorts {
   readonly log: Log;
   readonly audit: Audit;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly createProvider: ProviderFactory;
   /** Reads the configuration's source again; the problems of one that is broken, by line. */
   readonly readConfiguration: () => Promise<Configuration | readonly string[]>;
@@ -89,7 +91,7 @@ export class Broker {
 
   constructor(ports: BrokerPorts, configuration: Configuration) {
     this.#ports = ports;
-    const { clock, random, aead, store, locks, bus, subjects, log, audit, broker, version } = ports;
+    const { clock, random, aead, store, locks, bus, subjects, log, audit, tracing, broker, version } = ports;
     const { cluster, namespace } = configuration;
     const tally = new Tally(clock);
     const metrics = tally.listening(ports.metrics);
@@ -136,6 +138,7 @@ export class Broker {
       log,
       audit,
       metrics,
+      tracing,
       timing,
       recipeKey,
       governor,
@@ -150,7 +153,7 @@ export class Broker {
       routes,
       subjectCheck,
       withoutRedis: new WithoutRedis({
-        ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics },
+        ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics, tracing },
         isPaused: (source) => this.#leaseKeeper.paused.has(source),
       }),
       leaseMs,
@@ -222,9 +225,9 @@ export class Broker {
     const administration = new Administration({
       ...revocation,
       ...reporting,
-      ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken },
+      ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken, tracing },
       redisProblems: ports.redisProblems,
-      renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
+      renew: (slot, above, asked) => getToken.obtain(slot, above, 'revoked', { asked }),
       reload: () => this.reload(),
     });
     this.#governor = governor;

@@ -1,4 +1,3 @@
-import { headers } from 'nats';
 import { describe, expect, it } from 'vitest';
 import type { ServiceRequest } from '../../app/ports/bus.js';
 import type { LogFields } from '../../app/ports/telemetry.js';
@@ -27,20 +26,6 @@ describe('createNatsService', () => {
       ['admin', 'orders', 'revoke', subjects.admin('orders', 'revoke'), 0],
     ]);
     expect(dropped).toEqual([]);
-  });
-
-  it('tells the trace of an operators’ request, and of no other', async () => {
-    const traces: (string | undefined)[] = [];
-    await serve(({ traceId }) => {
-      traces.push(traceId);
-      return OK;
-    });
-    const orders = await login('orders');
-    const trace = headers();
-    trace.set('traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
-    for (const subject of [subjects.admin('orders', 'revoke'), subjects.get('orders', 'payments')])
-      await orders.request(subject, '', { headers: trace, timeout: 2_000 });
-    expect(traces).toEqual(['4bf92f3577b34da6a3ce929d0e0e4736', undefined]);
   });
 
   it('answers by promise as well, and out of order', async () => {

@@ -10,6 +10,7 @@ import { FakeRedis } from './fake-redis.js';
 import { FakeRefreshTokenJournal } from './fake-refresh-token-journal.js';
 import { FakeStore } from './fake-store.js';
 import { FakeUpstreamBudgets } from './fake-upstream-budgets.js';
+import { noTracing, type Tracing } from '../ports/tracing.js';
 import { RecordedAudit, RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
 
 export const TICK_MS = 1_000;
@@ -44,6 +45,8 @@ export interface Replica {
   readonly log: RecordedLog;
   readonly audit: RecordedAudit;
   readonly metrics: RecordedMetrics;
+  /** What answers requests; `undefined`: it does not serve. */
+  readonly handler: ServiceHandler | undefined;
   /** The configuration file of this replica. */
   file: Configuration | readonly string[];
   ask(request: Partial<ServiceRequest>, body?: object): Promise<Reply>;
@@ -63,6 +66,8 @@ export class FakeCluster {
   readonly replicas: Replica[] = [];
   /** What Redis is not like that it has to be. */
   redisProblems: readonly string[] = [];
+  /** Of the replicas that are made from now on. */
+  tracing: Tracing = noTracing;
   readonly #random: Random;
 
   constructor(clock: Clock, random: Random) {
@@ -96,6 +101,7 @@ export class FakeCluster {
         log,
         audit,
         metrics: metrics.metrics,
+        tracing: this.tracing,
         createProvider: () => this.idp.provider(),
         readConfiguration: () => Promise.resolve(replica.file),
         fsyncAlways: () => true,
@@ -123,6 +129,9 @@ export class FakeCluster {
       log,
       audit,
       metrics,
+      get handler() {
+        return service.handler;
+      },
       file: configuration,
       ask,
       get,

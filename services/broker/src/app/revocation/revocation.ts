@@ -50,6 +50,8 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
   const startedAtMs = clock.elapsedMs();
   const id = order.id ?? randomId(random);
   const isOrderAudited = await audit.write(orderedRecord(order, id));
+  order.span?.set({ revocation: id });
+  order.span?.event('ordered', { audited: isOrderAudited });
   let attempt: Attempt | undefined;
   try {
     // Asked first, so that nobody is missed who was there, and waited for last: what it needs of Redis must not keep a token alive.
@@ -145,6 +147,7 @@ async function attemptOnce(
     }
     const replies = written.map(({ reply }) => reply);
     const revokedAtMs = clock.elapsedMs();
+    order.span?.event('written', { targets: order.targets.length, writes: written.length });
     // What has left this process may be lost in a link that is dead and has not been found out.
     const taken = left ? publisher.taken(leaseMs) : Promise.resolve(false);
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
@@ -165,6 +168,7 @@ async function attemptOnce(
       expected: others.length,
       stragglers: others.length - acked,
     });
+    order.span?.event('confirmed', { brokers: others.length, brokers_confirmed: acked });
     const attempt = {
       replies,
       broadcast: await taken,
