@@ -36,7 +36,10 @@ export class GetReplies {
   /** A token out of memory, without a wait: most of all answers. Nothing is made for it but the reply. */
   tokenAtOnce(request: ServiceRequest, held: Held, route: Route, nowMs: number): Uint8Array {
     if (this.#isWorthASpan(request)) this.#start(request, { source: request.target, layer: 'memory' }).end('ok');
-    return this.#token(held, route, 'memory', nowMs, nowMs, true);
+    const { metrics } = this.#ports;
+    route.countHit ??= metrics.hitCounter(route.address.source, route.caller);
+    route.countHit();
+    return this.#rendered(held, route, nowMs, nowMs, true);
   }
 
   token(held: Held, route: Route, layer: Layer, asked: Asked, nowMs: number, verified: boolean): Uint8Array {
@@ -70,14 +73,18 @@ export class GetReplies {
   }
 
   #token(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
-    const { memory, metrics } = this.#ports;
-    held.wantedAtMs = nowMs;
-    held.wantedBy = route.caller;
+    const { metrics } = this.#ports;
     const { source } = route.address;
     metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
     if (layer !== 'flight' && layer !== 'idp') metrics.callSaved(source);
+    return this.#rendered(held, route, arrivedAtMs, nowMs, verified);
+  }
+
+  #rendered(held: Held, route: Route, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
+    held.wantedAtMs = nowMs;
+    held.wantedBy = route.caller;
     return held.template.render({
-      asOf: memory.asOfNow(held),
+      asOf: this.#ports.memory.asOfNow(held),
       expiresInMs: held.remainingMs(nowMs),
       atMs: held.redisMs(nowMs),
       heldMs: nowMs - arrivedAtMs,

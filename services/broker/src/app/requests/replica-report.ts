@@ -110,7 +110,7 @@ function knowledgeOfSource(ports: ReplicaReportPorts, source: string): ReplicaKn
     ...(lastFetch === undefined ? {} : { lastFetch: { agoMs: ago(lastFetch.atMs), reason: lastFetch.reason } }),
     ...(lastFailure === undefined ? {} : { lastFailure: { agoMs: ago(lastFailure.atMs), code: lastFailure.code } }),
     callers: [...callers]
-      .map(([caller, requests]) => ({ caller, requests }))
+      .map(([caller, { requests }]) => ({ caller, requests }))
       .sort((a, b) => b.requests - a.requests)
       .slice(0, NAMED),
     nearCaches: sync.nearCachesOf(source).slice(0, NAMED),
