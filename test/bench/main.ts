@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BENCHMARKS } from './benchmarks/all.js';
@@ -8,17 +9,18 @@ import { installPeers } from './harness/install-peers.js';
 import { jsonOf, judge, targetText } from './harness/judge.js';
 import { machineText } from './harness/machine.js';
 import { profilesText } from './harness/profile.js';
-import { figureText, replaceBetweenMarkers, tableOf } from './harness/table.js';
+import { writeResults } from './harness/results.js';
+import { figureText } from './harness/table.js';
 
 /**
  * Measures the system against bare baselines, in turns, on real servers on this machine:
  *
  *   npm run bench -- [NAME…] [--quick] [--json] [--write] [--peers] [--profile DIRECTORY]
  *
- * NAME: benchmarks; default all. `--quick`: few and short runs. `--json`: one object a line. `--write`: writes the table
- * of docs/performance.md. `--peers`: other libraries instead, which are installed first. `--profile`: every program that was measured writes where it spent its processor time, and the
- * largest parts are printed. Progress goes to standard error where that is a terminal. Exit code 2: no such benchmark.
- * Figures are never a reason for another exit code than 0.
+ * NAME: benchmarks; default all. `--quick`: few and short runs. `--json`: one object a line. `--write`: writes
+ * what was measured into the table of docs/performance.md; of other benchmarks, it keeps what was there. `--peers`: other libraries instead, which are installed first. `--profile`: every program that was measured writes where it spent its processor time, and the
+ * largest parts are printed. Progress goes to standard error where that is a terminal. Exit code 2: no such benchmark; 1: one
+ * could not be run. No figure is a reason for another exit code than 0.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -31,7 +33,6 @@ const { values, positionals } = parseArgs({
   },
 });
 const { quick, json, write, peers, profile } = values;
-const DOCUMENT = fileURLToPath(new URL('../../../docs/performance.md', import.meta.url));
 
 const effort: Effort = {
   quick,
@@ -49,8 +50,16 @@ if (!import.meta.resolve('@token-broker/client').includes('/dist/'))
   throw new Error('the packages are not the built ones');
 
 const lines: Line[] = [];
+const failures: string[] = [];
 for (const benchmark of chosen) {
-  for (const comparison of await benchmark.run(contextOf(benchmark))) {
+  const comparisons = await benchmark.run(contextOf(benchmark)).catch((error: unknown) => {
+    // The others may run all the same.
+    failures.push(benchmark.name);
+    progress('');
+    process.stderr.write(`${benchmark.name} could not be run: ${error instanceof Error ? String(error.stack) : ''}\n`);
+    return [];
+  });
+  for (const comparison of comparisons) {
     const line = judge(benchmark.name, comparison);
     lines.push(line);
     progress('');
@@ -60,12 +69,17 @@ for (const benchmark of chosen) {
 progress('');
 if (profile !== undefined) process.stderr.write(`${await profilesText(profile)}\n`);
 if (write) {
-  const document = await readFile(DOCUMENT, 'utf8');
-  const table = `Measured on ${machineText()}.\n\n${tableOf(lines, all)}`;
-  await writeFile(DOCUMENT, replaceBetweenMarkers(document, peers ? 'peers' : 'benchmarks', table));
+  const section = peers ? 'peers' : 'benchmarks';
+  const paths = { results: pathOf(`test/bench/results/${section}.json`), document: pathOf('docs/performance.md') };
+  await writeResults(paths, section, { machine: machineText(), lines }, all);
 }
 // What a library may have left open must not keep this process: everything that was started has been stopped.
-process.exit(0);
+process.exit(failures.length > 0 ? 1 : 0);
+
+/** A path of the repository. */
+function pathOf(path: string): string {
+  return fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+}
 
 function named(name: string): Benchmark {
   const benchmark = all.find((each) => each.name === name);
@@ -77,7 +91,7 @@ function named(name: string): Benchmark {
 function contextOf({ name }: Benchmark): BenchContext {
   return {
     effort,
-    profileDirectory: profile,
+    profileDirectory: profile === undefined ? undefined : join(profile, name),
     progress(text) {
       progress(`${name}: ${text}`);
     },

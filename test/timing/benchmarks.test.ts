@@ -4,7 +4,8 @@ import { expect, it } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../bench/dist/main.js', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const LIMIT_MS = 240_000;
+/** It takes 3 minutes at most; a machine with other work takes longer. */
+const LIMIT_MS = 420_000;
 
 const NAMES = [
   ...['near-cache-sync', 'near-cache-async', 'broker-throughput', 'broker-latency', 'client-throughput', 'cold-fetch'],

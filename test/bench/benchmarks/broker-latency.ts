@@ -10,7 +10,7 @@ export const brokerLatency: Benchmark = {
   baseline: 'the same request to a bare `nats` responder with one buffer of the same bytes',
   run: (context) =>
     withStack(context, {}, async (stack) => {
-      const { generator } = await openFloodSides(stack);
+      const { generator } = await openFloodSides(context, stack);
       const count = context.effort.choose(10_000, 1_500);
       const { ours, baseline } = await alternate(context, {
         ours: () => generator.call('latency', { side: 'ours', count }),

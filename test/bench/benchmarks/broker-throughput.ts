@@ -14,7 +14,7 @@ export const brokerThroughput: Benchmark = {
   baseline: 'a bare `nats` responder with one buffer of the same bytes, under the same flood',
   run: (context) =>
     withStack(context, {}, async (stack) => {
-      const sides = await openFloodSides(stack);
+      const sides = await openFloodSides(context, stack);
       const comparisons: Comparison[] = [];
       for (const inFlight of IN_FLIGHT) comparisons.push(await compare(context, stack, sides, inFlight));
       return comparisons;

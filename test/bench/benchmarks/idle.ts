@@ -21,14 +21,14 @@ export const idle: Benchmark = {
   run: (context) =>
     withStack(context, { brokers: REPLICAS }, async (stack) => {
       const { effort, progress } = context;
-      const slots = effort.choose(10_000, 1_500);
+      const slots = effort.choose(10_000, 1_000);
       await fillSlots(context, stack, slots, ROUNDS);
       const bare = await stack.worker<BareResponderMethods>('bare-responder');
       const reply = new Uint8Array();
       await bare.call('serve', { url: stack.nats.url, subject: `${BARE_SUBJECTS}.idle`, reply });
       await pause(effort.choose(SETTLED_AFTER_MS, 500));
 
-      const forMs = effort.choose(10_000, 1_500);
+      const forMs = effort.choose(10_000, 1_000);
       const pids = [...stack.brokers.map(({ program }) => program.pid), bare.pid];
       const ours: number[] = [];
       const bareShares: number[] = [];

@@ -31,7 +31,7 @@ export const slots1M: Benchmark = {
         configure: (settings) => ({ ...settings, memory: { maxEntries: 1_000_000, maxBytes: '32GiB' } }),
       },
       async (stack) => {
-        const nearCache = await ofNearCache(context, stack, context.effort.choose(1_000_000, 20_000));
+        const nearCache = await ofNearCache(context, stack, context.effort.choose(1_000_000, 10_000));
         return [...nearCache.comparisons, ...(await ofOneBroker(context, stack, nearCache.bareBytes))];
       },
     ),
@@ -76,7 +76,7 @@ async function ofNearCache(
 
 async function ofOneBroker(context: BenchContext, stack: Stack, bareBytes: number): Promise<Comparison[]> {
   const { effort, progress } = context;
-  const slots = effort.choose(1_000_000, 2_000);
+  const slots = effort.choose(1_000_000, 1_000);
   const windowMs = effort.choose(10_000, 1_000);
   const pid = stack.brokers[0]?.program.pid ?? Number.NaN;
   let reports = 0;

@@ -16,7 +16,6 @@ interface CpuProfile {
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
   readonly samples: readonly number[];
-  readonly timeDeltas: readonly number[];
 }
 
 const IDLE = new Set(['(idle)', '(program)', '(root)']);
@@ -28,19 +27,19 @@ export function selfTimes(profile: CpuProfile, most: number): SelfTime[] {
       url === '' ? functionName : `${functionName || '(anonymous)'} ${placeOf(url)}:${String(lineNumber + 1)}`,
     ]),
   );
-  const micros = new Map<string, number>();
+  // Samples are counted, not the time between them: that includes the time for which other programs had the processor.
+  const samples = new Map<string, number>();
   let busy = 0;
-  for (const [index, id] of profile.samples.entries()) {
+  for (const id of profile.samples) {
     const name = nameOf.get(id) ?? '';
     if (IDLE.has(name)) continue;
-    const tookMicros = profile.timeDeltas[index] ?? 0;
-    busy += tookMicros;
-    micros.set(name, (micros.get(name) ?? 0) + tookMicros);
+    busy++;
+    samples.set(name, (samples.get(name) ?? 0) + 1);
   }
-  return [...micros]
+  return [...samples]
     .sort(([, a], [, b]) => b - a)
     .slice(0, most)
-    .map(([where, tookMicros]) => ({ where, share: tookMicros / busy }));
+    .map(([where, count]) => ({ where, share: count / busy }));
 }
 
 /** The last parts of a path: what is before them is this machine's own. */
@@ -49,9 +48,9 @@ function placeOf(url: string): string {
   return fileURLToPath(url).split('/').slice(-3).join('/');
 }
 
-/** The profiles of a directory, as text. */
+/** The profiles of a directory and those below it, as text. */
 export async function profilesText(directory: string, most = 15): Promise<string> {
-  const files = (await readdir(directory)).filter((file) => file.endsWith('.cpuprofile')).sort();
+  const files = (await readdir(directory, { recursive: true })).filter((file) => file.endsWith('.cpuprofile')).sort();
   const texts = await Promise.all(
     files.map(async (file) => {
       const profile = JSON.parse(await readFile(join(directory, file), 'utf8')) as CpuProfile;

@@ -17,8 +17,9 @@ describe('the table', () => {
       more: { calls: 1_234 },
     });
     const benchmark = { name: 'quick-thing', ours: 'ours', baseline: 'theirs', run: () => Promise.resolve([]) };
-    const text = tableOf([line], [benchmark]);
-    expect(text.split('\n')[2]).toMatch(
+    const text = tableOf({ machine: 'a machine', lines: [line] }, [benchmark]);
+    expect(text.startsWith('Measured on a machine.\n\n')).toBe(true);
+    expect(text.split('\n')[4]).toMatch(
       /^\| `quick-thing`, p50 \| 1 \[1 – 1\] ms \| 2 \[2 – 2\] ms \| 0\.5 +\| ≤ 0\.4 +\| missed +\| 1 +\|$/,
     );
     expect(text).toContain('- `quick-thing`: ours; against theirs.');

@@ -1,12 +1,13 @@
 import type { Benchmark, Line } from './benchmark.js';
 import { targetText } from './judge.js';
+import type { Results } from './results.js';
 
 /** The lines between which a command writes, and nobody else does. */
 const BEGIN = (name: string): string => `<!-- begin: ${name} (written by \`npm run bench -- --write\`) -->`;
 const END = (name: string): string => `<!-- end: ${name} -->`;
 
-/** A Markdown table of the lines: medians, with the least and the most in brackets. */
-export function tableOf(lines: readonly Line[], benchmarks: readonly Benchmark[]): string {
+/** What stands between the markers: a table of medians, with the least and the most in brackets, and what belongs to it. */
+export function tableOf({ machine, lines }: Results, benchmarks: readonly Benchmark[]): string {
   const rows = lines.map((line) => {
     const { name, variant, ratio, ours, baseline, unit, runs, met } = line;
     const spread = ({ median, min, max }: Line['ours']): string =>
@@ -18,15 +19,16 @@ export function tableOf(lines: readonly Line[], benchmarks: readonly Benchmark[]
   const legend = benchmarks
     .filter(({ name }) => lines.some((line) => line.name === name))
     .map(({ name, ours, baseline }) => `- \`${name}\`: ${ours}; against ${baseline}.`);
+  const notes = notesOf(lines);
   return [
+    `Measured on ${machine}.`,
     markdown([['benchmark', 'ours', 'baseline', 'ratio', 'target', 'verdict', 'runs'], ...rows]),
-    '',
-    ...legend,
-    '',
-    ...notesOf(lines),
-  ]
-    .join('\n')
-    .trimEnd();
+    'What is compared:',
+    legend.join('\n'),
+    ...(notes.length === 0
+      ? []
+      : ['Beside the ratios; `…Cpu` is processor time as a share of one core:', notes.join('\n')]),
+  ].join('\n\n');
 }
 
 function notesOf(lines: readonly Line[]): string[] {

@@ -2,7 +2,7 @@ import type { BenchContext } from '../harness/benchmark.js';
 import type { SlotFillerMethods } from '../programs/slot-filler.js';
 import type { Stack } from './stack.js';
 
-const IN_FLIGHT = 128;
+const IN_FLIGHT = 64;
 /** Between two words of progress. */
 const AT_ONCE = 2_000;
 

@@ -1,9 +1,12 @@
 import { createSubjects } from '@token-broker/protocol';
+import type { BenchContext } from '../harness/benchmark.js';
 import type { Worker } from '../harness/worker.js';
 import type { BareResponderMethods } from '../programs/bare-responder.js';
 import type { FloodMethods } from '../programs/flood.js';
 import { BARE_CALLER, BARE_SUBJECTS, CALLER, SOURCE } from './settings.js';
 import type { Stack } from './stack.js';
+
+const WARM_UP_IN_FLIGHT = 64;
 
 export interface FloodSides {
   readonly generator: Worker<FloodMethods>;
@@ -15,7 +18,7 @@ export interface FloodSides {
  * A load generator with a way to the broker and one to a bare responder, which answers with the very bytes that the broker
  * answers with. The token is in the broker's memory.
  */
-export async function openFloodSides(stack: Stack): Promise<FloodSides> {
+export async function openFloodSides({ effort, progress }: BenchContext, stack: Stack): Promise<FloodSides> {
   const { nats } = stack;
   const subject = createSubjects().get(CALLER, SOURCE);
   const connection = await stack.connectAs(CALLER);
@@ -28,5 +31,9 @@ export async function openFloodSides(stack: Stack): Promise<FloodSides> {
   const generator = await stack.worker<FloodMethods>('flood');
   await generator.call('open', { side: 'ours', url: nats.url, user: CALLER, subject });
   await generator.call('open', { side: 'baseline', url: nats.url, user: BARE_CALLER, subject: bareSubject });
+  // What answers one request after the other is measured as it is in a service that has run for a while.
+  progress('warming up');
+  const forMs = effort.choose(3_000, 400);
+  for (const side of ['ours', 'baseline']) await generator.call('flood', { side, inFlight: WARM_UP_IN_FLIGHT, forMs });
   return { generator, responder, replyBytes: reply.length };
 }
