@@ -157,7 +157,7 @@ export class GetToken {
 
   #inMemory(route: Route, wish: GetRequest, nowMs: number): Held | undefined {
     const { memory } = this.#ports;
-    const held = memory.get(route.address.slot);
+    const held = memory.use(route.address.slot, nowMs);
     if (held === undefined || !this.#suits(held, route, wish, nowMs)) return undefined;
     if (held.epoch !== memory.view(route.address.partition).epoch) return undefined;
     return this.#hasLease(route, nowMs) ? held : undefined;
