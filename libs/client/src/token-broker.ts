@@ -22,7 +22,7 @@ import type { Unsubscribe } from './listeners.js';
 import { silentLogger, type ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
 import type { RequestParameters } from './near-cache/slot-state.js';
-import { borrowTime, timeOf } from './shared-time.js';
+import { borrowTime, timeOf } from './process-time.js';
 import type { Tracing } from './traced-requests.js';
 import { TokenClient, type ClientStats, type TokenInUse } from './token-client.js';
 

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -7,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { registerMetrics } from '@token-broker/client/metrics';
 import type { Operator } from '@token-broker/client/operator';
-import { createSystemClock, type Timer } from '@token-broker/foundation';
+import { createSystemClock, randomId, systemRandom, type Timer } from '@token-broker/foundation';
 import { eventually, startPrometheus, type Prometheus } from '@token-broker/testing';
 import type { NatsConnection } from 'nats';
 import * as prometheusClient from 'prom-client';
@@ -48,7 +47,7 @@ export async function startDeployment(): Promise<Deployment> {
       audit: { file: auditPath },
       http: {
         listen: '127.0.0.1:0',
-        admin: { listen: '127.0.0.1:0', tokens: [{ caller: 'ops', token: randomBytes(32).toString('hex') }] },
+        admin: { listen: '127.0.0.1:0', tokens: [{ caller: 'ops', token: randomId(systemRandom).repeat(2) }] },
       },
     },
   });

@@ -1,6 +1,6 @@
 import { VirtualClock } from '@token-broker/testing';
 import { expect, it } from 'vitest';
-import { borrowTime, timeOf } from './shared-time.js';
+import { borrowTime, timeOf } from './process-time.js';
 
 it('is one for all clients of the process, until the last has given it back', () => {
   const [one, two] = [borrowTime(), borrowTime()];

@@ -2,13 +2,13 @@ import { createSystemClock, Ticker, type Clock } from '@token-broker/foundation'
 import type { Time } from './handle.js';
 
 /** The machine's time, as all clients of this process share it: one worker serves them all. */
-interface SharedTime {
+interface ProcessTime {
   readonly clock: Clock;
   readonly ticker: Ticker;
   users: number;
 }
 
-let shared: SharedTime | undefined;
+let ofProcess: ProcessTime | undefined;
 
 /** Time for one client, until it gives it back. */
 export interface BorrowedTime {
@@ -18,11 +18,11 @@ export interface BorrowedTime {
 }
 
 export function borrowTime(): BorrowedTime {
-  if (shared === undefined) {
+  if (ofProcess === undefined) {
     const clock = createSystemClock();
-    shared = { clock, ticker: new Ticker(clock), users: 0 };
+    ofProcess = { clock, ticker: new Ticker(clock), users: 0 };
   }
-  const borrowed = shared;
+  const borrowed = ofProcess;
   borrowed.users++;
   let isBack = false;
   return {
@@ -33,7 +33,7 @@ export function borrowTime(): BorrowedTime {
       isBack = true;
       if (--borrowed.users > 0) return;
       borrowed.ticker.close();
-      if (shared === borrowed) shared = undefined;
+      if (ofProcess === borrowed) ofProcess = undefined;
     },
   };
 }
