@@ -1,11 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { BENCHMARKS } from '../benchmarks/all.js';
 import { PEERS } from '../benchmarks/peers.js';
 import type { Benchmark, Line } from './benchmark.js';
 import { judge } from './judge.js';
-import { mergedLines, readResults } from './results.js';
+import { mergedLines, readResults, writeResults } from './results.js';
 import { tableOf } from './table.js';
 
 const pathOf = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
@@ -21,6 +23,20 @@ describe('results', () => {
       ['b', 2],
       ['b', 3],
     ]);
+  });
+
+  it('are written also where there were none, beside the table that is made of them', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bench-results-'));
+    const paths = { results: join(folder, 'results', 'some.json'), document: join(folder, 'document.md') };
+    await writeFile(
+      paths.document,
+      'before\n\n<!-- begin: some (written by `npm run bench -- --write`) -->\n\n<!-- end: some -->\n\nafter\n',
+    );
+    const results = { machine: 'a machine', lines: [line('a', 1)] };
+    await writeResults(paths, 'some', results, [benchmark('a')]);
+    expect(await readResults(paths.results)).toEqual(results);
+    expect(await readFile(paths.document, 'utf8')).toContain(tableOf(results, [benchmark('a')]));
+    await rm(folder, { recursive: true });
   });
 
   it.each([

@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Benchmark, Line } from './benchmark.js';
 import { replaceBetweenMarkers, tableOf } from './table.js';
 
@@ -35,8 +36,9 @@ export async function writeResults(
   const older = await readResults(paths.results);
   const results = { machine, lines: mergedLines(older?.lines ?? [], lines, benchmarks) };
   const document = await readFile(paths.document, 'utf8');
-  await writeFile(paths.document, replaceBetweenMarkers(document, section, tableOf(results, benchmarks)));
+  await mkdir(dirname(paths.results), { recursive: true });
   await writeFile(paths.results, `${JSON.stringify(results, undefined, 2)}\n`);
+  await writeFile(paths.document, replaceBetweenMarkers(document, section, tableOf(results, benchmarks)));
 }
 
 /** `undefined` where nothing was measured yet. */
