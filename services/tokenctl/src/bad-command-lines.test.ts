@@ -120,7 +120,10 @@ describe('a command line that is wrong', () => {
     [['slots', '--limit', '1e2'], /whole number from 1 to 1000/],
     [['slots', '--source', ''], /the source is empty/],
     [['get', '*'], /"\*" is no source/],
-    [['get', 'payments', '--output', 'xml'], /Allowed choices are raw, header, json, env, exec-credential/],
+    [
+      ['get', 'payments', '--output', 'xml'],
+      /Allowed choices are raw, header, json, env, exec-credential, aws-credential-process/,
+    ],
     [['revoke', '--yes'], /not said what to revoke/],
     [['revoke', '--yes', '--source', ''], /the source is empty/],
     [['revoke', '--yes', '--source', '*'], /"\*" is no source/],
