@@ -64,3 +64,9 @@ export interface Line {
   readonly more: Readonly<Record<string, number>>;
   readonly note: string | undefined;
 }
+
+/** What was measured last, of each benchmark: kept beside the table, so that one of them can be measured again. */
+export interface Results {
+  readonly machine: string;
+  readonly lines: readonly Line[];
+}

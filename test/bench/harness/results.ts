@@ -1,13 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Benchmark, Line } from './benchmark.js';
+import type { Benchmark, Line, Results } from './benchmark.js';
 import { replaceBetweenMarkers, tableOf } from './table.js';
-
-/** What was measured last, of each benchmark: kept beside the table, so that one of them can be measured again. */
-export interface Results {
-  readonly machine: string;
-  readonly lines: readonly Line[];
-}
 
 /** The lines of the benchmarks that were measured now take the place of older ones; all in the order of the benchmarks. */
 export function mergedLines(

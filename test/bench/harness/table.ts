@@ -1,6 +1,5 @@
-import type { Benchmark, Line } from './benchmark.js';
+import type { Benchmark, Line, Results } from './benchmark.js';
 import { targetText } from './judge.js';
-import type { Results } from './results.js';
 
 /** The lines between which a command writes, and nobody else does. */
 const BEGIN = (name: string): string => `<!-- begin: ${name} (written by \`npm run bench -- --write\`) -->`;
