@@ -17,12 +17,13 @@ const APP_FLOORS = [
   ['cluster'],
   ['flight', 'revocation'],
   ['requests'],
-  ['refresher', 'event-listener', 'configuration-in-force'],
+  ['refresher', 'event-listener', 'configuration-in-force', 'gauges'],
   ['broker'],
 ];
 const NATS_PACKAGES = String.raw`(^|/)node_modules/(nats|@nats-io/[^/]+)/`;
 const REDIS_PACKAGES = '(^|/)node_modules/(ioredis|redlock)/';
 const UPSTREAM_PACKAGES = '(^|/)node_modules/(openid-client|undici|oauth4webapi|@aws-sdk/[^/]+)/';
+const TRACING_PACKAGES = '(^|/)node_modules/@opentelemetry/';
 const ANY_PACKAGE = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'];
 const IO_OF_NODE =
   '^(node:)?(child_process|cluster|dgram|dns|fs|http|http2|https|inspector|net|os|process|readline|repl|tls|worker_threads)(/|$)';
@@ -109,10 +110,10 @@ module.exports = {
     },
     {
       name: 'production-needs-no-dev-dependency',
-      comment: 'A dev dependency is not there when the package is installed.',
+      comment: 'A dev dependency is not there when the package is installed; a peer is, where its user brings it.',
       severity: 'error',
       from: { path: '^(libs|services|deploy/local)/', pathNot: TEST_FILE },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm', 'type-only'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm', 'npm-peer', 'type-only'] },
     },
     ...declaredWorkspaces,
     {
@@ -291,6 +292,24 @@ module.exports = {
       severity: 'error',
       from: { path: '^(libs|services)/', pathNot: ['^libs/testing/', `${BROKER}/adapters/(providers|http)/`] },
       to: { path: UPSTREAM_PACKAGES },
+    },
+    {
+      name: 'traces-stay-in-their-adapter',
+      comment:
+        'OpenTelemetry is known to one adapter of the broker, as a type or by a dynamic import; clients are given it.',
+      severity: 'error',
+      from: {
+        path: '^(libs|services)/',
+        pathNot: [String.raw`${BROKER}/adapters/telemetry/open-telemetry\.ts$`, TEST_FILE],
+      },
+      to: { path: TRACING_PACKAGES },
+    },
+    {
+      name: 'traces-are-loaded-where-they-are-wanted',
+      comment: 'Whoever does without OpenTelemetry does not have it.',
+      severity: 'error',
+      from: { path: '^(libs|services)/', pathNot: TEST_FILE },
+      to: { path: TRACING_PACKAGES, dependencyTypesNot: ['type-only', 'dynamic-import'] },
     },
   ],
   options: {

@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Tests run the source of every package: the custom export condition wins over `dist`. Without `module`, which is for
- * bundlers: what some packages have there is nothing that Node.js can load.
+ * Tests run the source of every package: the custom export condition wins over `dist`. Node is given the same conditions; it
+ * cannot load what some packages offer to bundlers under `module`.
  */
 const conditions = ['token-broker:source', 'node', 'development|production'];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };

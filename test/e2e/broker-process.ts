@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { eventually, startProgram, type Program } from '@token-broker/testing';
+import { eventually, startProgram, type Program, type ProgramOptions } from '@token-broker/testing';
 
 const MAIN = fileURLToPath(new URL('../../services/broker/dist/main.js', import.meta.url));
 
@@ -10,13 +10,16 @@ export interface BrokerProcess {
   readonly url: string;
 }
 
-export function runBroker(configurationPath: string): Program {
-  return startProgram(MAIN, { args: ['--config', configurationPath] });
+/** How the process differs from the usual. */
+type Change = Pick<ProgramOptions, 'nodeArgs' | 'env'>;
+
+export function runBroker(configurationPath: string, change: Change = {}): Program {
+  return startProgram(MAIN, { ...change, args: ['--config', configurationPath] });
 }
 
 /** Starts a broker and waits until it is ready to serve. */
-export async function startBrokerProcess(configurationPath: string): Promise<BrokerProcess> {
-  const program = runBroker(configurationPath);
+export async function startBrokerProcess(configurationPath: string, change: Change = {}): Promise<BrokerProcess> {
+  const program = runBroker(configurationPath, change);
   const line = await program.waitForLine(/"msg":"http: listening"/, 15_000);
   const { address } = JSON.parse(line) as { address: string };
   const url = `http://${address}`;

@@ -13,7 +13,6 @@ export const PARTS: readonly string[] = [
   'channel',
   'refresh-token-status',
   'budget-status',
-  'audit-facts',
   'source-counts',
   'replica-status',
   'replica-knowledge',

@@ -18,6 +18,8 @@ export interface GovernedStackOptions extends WatchedProviderOptions {
   readonly callers?: Settings;
   /** Beside what a stack has there anyway. */
   readonly cluster?: Settings;
+  /** Sections of the configuration, as they are to be. */
+  readonly sections?: Settings;
 }
 
 /** A stack whose sources all call one provider that counts by itself. */
@@ -35,13 +37,14 @@ export interface GovernedStack {
 }
 
 export async function startGovernedStack(options: GovernedStackOptions): Promise<GovernedStack> {
-  const { brokers = 3, sources, callers = {}, cluster = {}, ...watched } = options;
+  const { brokers = 3, sources, callers = {}, cluster = {}, sections = {}, ...watched } = options;
   const idp = await startWatchedProvider(watched);
   const anything = Object.keys(sources).map((name) => ({ name, audiences: 'any' }));
   const stack = await startStack({
     brokers,
     configure: (settings) => ({
       ...settings,
+      ...sections,
       cluster: { ...(settings['cluster'] as Settings), ...cluster },
       sources: Object.fromEntries(
         Object.entries(sources).map(([name, change]) => [name, { ...ownSettings(name, idp.tokenEndpoint), ...change }]),

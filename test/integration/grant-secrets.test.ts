@@ -2,19 +2,18 @@ import { inspect } from 'node:util';
 import {
   startScriptedIdentityProvider,
   type IdentityClient,
-  type NatsUser,
   type ScriptedIdentityProvider,
 } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EverythingSeen } from './everything-seen.js';
 import { ownToken, personsToken, spendDirectly } from './identity.js';
 import { dumpRedis } from './redis-dump.js';
 import { createSigningPair } from './signing-keys.js';
-import { SecretSearch, type Seen } from './spellings.js';
-import { CLIENT_ID, PASSWORD, sourceSettings, startStack, type Settings, type Stack } from './stack.js';
+import { leaks, type Seen } from './spellings.js';
+import { CLIENT_ID, sourceSettings, startStack, type Settings, type Stack } from './stack.js';
 import { tokenctl } from './tokenctl.js';
 
-const OBSERVER: NatsUser = { user: 'observer', password: PASSWORD, permissions: { publish: [], subscribe: ['>'] } };
 const CONSENT = 'openid offline_access payments:read payments:write';
 const SUCCESSOR = 'canary-successor/of+a=refused reply';
 const key = createSigningPair('key-1');
@@ -29,10 +28,7 @@ const SIGNING: IdentityClient = {
 let stack: Stack;
 let echo: ScriptedIdentityProvider;
 let redis: Redis;
-/** Everything that NATS has carried. */
-const messages: Seen[] = [];
-/** What callers and operators were answered, what was thrown, and what is printed of the client. */
-const answers: Seen[] = [];
+let seen: EverythingSeen;
 const refreshTokens: string[] = [];
 const subjectTokens: string[] = [];
 
@@ -78,12 +74,7 @@ beforeAll(async () => {
       };
     },
   });
-  await stack.changeNatsUsers((users) => [...users, OBSERVER]);
-  const observer = await stack.connectAs('observer');
-  observer.subscribe('>', {
-    callback: (_error, { subject, data }) => messages.push({ where: subject, bytes: data.slice() }),
-  });
-  await observer.flush();
+  seen = await EverythingSeen.of(stack);
   redis = new Redis({ host: stack.redis.host, port: stack.redis.port });
   await drive();
 });
@@ -100,26 +91,12 @@ function echoed(form: Readonly<Record<string, string>>): { readonly status: numb
   return { status: 400, body: { error: given, error_description: `wrong: ${JSON.stringify(form)}`, error_uri: given } };
 }
 
-function note(where: string, value: unknown): void {
-  const text = value instanceof Error ? `${value.stack ?? ''} ${inspect(value, { depth: 9 })}` : JSON.stringify(value);
-  answers.push({ where, bytes: Buffer.from(text) });
-}
-
-async function noteRefusal(where: string, work: Promise<unknown>): Promise<void> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (error === undefined) throw new Error(`${where} was to fail`);
-  note(where, error);
-}
-
 async function seed(source: string): Promise<string> {
   const refreshToken = await stack.idp.issueRefreshToken({ clientId: CLIENT_ID, scope: CONSENT });
   refreshTokens.push(refreshToken);
   const { code, out, err } = await tokenctl(stack, ['refresh-token', 'set', source, '--json'], refreshToken);
   expect(code).toBe(0);
-  note(`tokenctl refresh-token set ${source}`, out + err);
+  seen.note(`tokenctl refresh-token set ${source}`, out + err);
   return refreshToken;
 }
 
@@ -130,14 +107,14 @@ async function drive(): Promise<void> {
   // A line of refresh tokens: spent, spent again after a revocation, replayed by a thief, refused, seeded again, refused as spent.
   const first = await seed('mailbox');
   await client.source('mailbox').get();
-  note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true, reason: 'a test' }));
+  seen.note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, atProvider: true, reason: 'a test' }));
   await client.source('mailbox').get();
-  note('a status', await operator.status());
+  seen.note('a status', await operator.status());
   await spendDirectly(stack.idp, first);
-  note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, reason: 'a test' }));
-  await noteRefusal('a replayed family', client.source('mailbox').get());
-  note('a status', await operator.status());
-  await noteRefusal('a spent seed', operator.setRefreshToken({ source: 'mailbox', refreshToken: first }));
+  seen.note('revoke', await operator.revoke({ selector: { source: 'mailbox' }, reason: 'a test' }));
+  await seen.noteRefusal('a replayed family', client.source('mailbox').get());
+  seen.note('a status', await operator.status());
+  await seen.noteRefusal('a spent seed', operator.setRefreshToken({ source: 'mailbox', refreshToken: first }));
   await seed('mailbox');
   await client.source('mailbox').get();
   // Tokens of callers: taken, refused, expired, of somebody else, as actors.
@@ -146,24 +123,24 @@ async function drive(): Promise<void> {
   const forged = `${subjectToken.slice(0, -6)}forged`;
   subjectTokens.push(subjectToken, actorToken, forged);
   const acted = client.source('exchanged', { subjectToken, actorToken });
-  note('a token that is printed', await acted.get());
-  note('a handle that is printed', inspect(acted, { depth: 9, showHidden: true }));
-  await noteRefusal('a forged subject', client.source('exchanged', { subjectToken: forged }).get());
+  seen.note('a token that is printed', await acted.get());
+  seen.note('a handle that is printed', inspect(acted, { depth: 9, showHidden: true }));
+  await seen.noteRefusal('a forged subject', client.source('exchanged', { subjectToken: forged }).get());
   const billing = await stack.client('billing');
-  await noteRefusal('a foreign subject', billing.source('exchanged', { subjectToken }).get());
+  await seen.noteRefusal('a foreign subject', billing.source('exchanged', { subjectToken }).get());
   await client.source('asserted').get();
   // A provider that repeats what it was sent.
   for (const source of ['echo-refresh', 'echo-bound']) {
     await seed(source);
-    await noteRefusal(source, client.source(source).get());
+    await seen.noteRefusal(source, client.source(source).get());
   }
-  await noteRefusal('a spent successor', client.source('echo-bound', { scope: 'payments:read' }).get());
-  await noteRefusal('echo-exchange', client.source('echo-exchange', { subjectToken, actorToken }).get());
-  await noteRefusal('echo-asserted', client.source('echo-asserted').get());
-  note('reload', await operator.reload());
-  note('list', await operator.list());
-  note('a status', await operator.status());
-  note('the statistics of a client', client.stats());
+  await seen.noteRefusal('a spent successor', client.source('echo-bound', { scope: 'payments:read' }).get());
+  await seen.noteRefusal('echo-exchange', client.source('echo-exchange', { subjectToken, actorToken }).get());
+  await seen.noteRefusal('echo-asserted', client.source('echo-asserted').get());
+  seen.note('reload', await operator.reload());
+  seen.note('list', await operator.list());
+  seen.note('a status', await operator.status());
+  seen.note('the statistics of a client', client.stats());
   // What was made on the way, and is as good as what it was made of while it lives.
   refreshTokens.push(...stack.idp.requests().flatMap(({ form }) => form.get('refresh_token') ?? []), SUCCESSOR);
 }
@@ -187,22 +164,6 @@ function secrets(): Readonly<Record<string, readonly string[]>> {
   };
 }
 
-/** Where any of the secrets was found, and how it was spelt. */
-function leaks(places: readonly Seen[], searched: readonly string[]): string[] {
-  const search = new SecretSearch(searched);
-  return places.flatMap(({ where, bytes }) => search.in(bytes).map((found) => `${where}: ${found}`));
-}
-
-async function httpPages(): Promise<Seen[]> {
-  const pages = stack.brokers.flatMap(({ http }) =>
-    ['metrics', 'readyz', 'livez'].map(async (page) => {
-      const reply = await fetch(`http://${http.host}:${String(http.port)}/${page}`);
-      return { where: `/${page}`, bytes: Buffer.from(await reply.text()) };
-    }),
-  );
-  return Promise.all(pages);
-}
-
 it('K11: keeps the successor that comes with a reply which is of no other use, and spends it next', () => {
   const spent = echo.requests.filter(({ form }) => form['echo'] === 'bound').map(({ form }) => form['refresh_token']);
   expect(spent.slice(1)).toEqual([SUCCESSOR]);
@@ -219,7 +180,7 @@ describe('the search itself', () => {
     expect(refresh.length).toBeGreaterThanOrEqual(6);
     expect(signed.length).toBeGreaterThanOrEqual(3);
     const kindsWith = (searched: readonly string[]): Set<string> =>
-      new Set(leaks(messages, searched).map((text) => text.split(/[.:]/).slice(2, 5).join('.')));
+      new Set(leaks(seen.messages, searched).map((text) => text.split(/[.:]/).slice(2, 5).join('.')));
     expect(kindsWith(refresh)).toEqual(new Set(['admin.ops.refresh-token']));
     const asked = ['orders.exchanged', 'billing.exchanged', 'orders.echo-exchange'];
     expect(kindsWith(subject)).toEqual(new Set(asked.map((route) => `get.${route}`)));
@@ -235,7 +196,7 @@ describe.each(['refresh tokens', 'subject and actor tokens', 'private keys', 'as
   const searched = (): readonly string[] => secrets()[what] ?? [];
 
   it('S4: in no message on NATS but the request that gives it: no event, no reply, nothing between brokers', () => {
-    const others = messages.filter((message) => !isGiven(message));
+    const others = seen.messages.filter((message) => !isGiven(message));
     const kinds = new Set(others.map(({ where }) => where.split('.').slice(0, 3).join('.')));
     for (const kind of ['event', 'invalidation', 'heartbeat', 'flight'])
       expect([...kinds]).toContain(`token-broker.v1.${kind}`);
@@ -253,12 +214,11 @@ describe.each(['refresh tokens', 'subject and actor tokens', 'private keys', 'as
     expect(stack.logLines.some((line) => line.includes('"refresh-token.refused"'))).toBe(true);
     expect(stack.logLines.some((line) => line.includes('<redacted>'))).toBe(true);
     expect(stack.logLines.filter((line) => line.includes('"subject-token.refused"')).length).toBeGreaterThanOrEqual(2);
-    const lines = stack.logLines.map((line) => ({ where: `the log: ${line}`, bytes: Buffer.from(line) }));
-    expect(leaks(lines, searched())).toEqual([]);
+    expect(leaks(seen.logLines, searched())).toEqual([]);
   });
 
   it('S4: in no error, no answer to an operator, nothing that is printed, and no HTTP page', async () => {
-    const places = [...answers, ...(await httpPages())];
+    const places = [...seen.answers, ...(await seen.httpPages())];
     for (const where of ['a forged subject', 'echo-refresh', 'echo-exchange', 'a handle that is printed', '/metrics'])
       expect(places.map((place) => place.where)).toContain(where);
     expect(leaks(places, searched())).toEqual([]);

@@ -1,18 +1,18 @@
 import { createSystemClock } from '@token-broker/foundation';
 import { readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { inspect } from 'node:util';
 import { startBroker } from '@token-broker/broker';
 import { formatProblems, loadConfiguration, type Configuration } from '@token-broker/configuration';
 import { decode, LIMITS, tokenReplySchema } from '@token-broker/protocol';
-import { eventually, type NatsUser, type ScriptedIdentityProvider } from '@token-broker/testing';
+import { eventually, type ScriptedIdentityProvider } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { ECHO_SOURCES, echoSettings, ODD_SECRET, startEchoingProvider } from './echoing-provider.js';
+import { EverythingSeen } from './everything-seen.js';
 import { createRawCaller, subjects } from './raw-caller.js';
 import { dumpRedis } from './redis-dump.js';
-import { SecretSearch, spellingsOf, type Seen } from './spellings.js';
+import { leaks, SecretSearch, spellingsOf, type Seen } from './spellings.js';
 import {
   CLIENT_SECRET,
   metricValue,
@@ -23,17 +23,13 @@ import {
   type Stack,
 } from './stack.js';
 
-const OBSERVER: NatsUser = { user: 'observer', password: PASSWORD, permissions: { publish: [], subscribe: ['>'] } };
 /** Every token that the identity provider has given out. Opaque, and as long as those of real providers. */
 const tokens: string[] = [];
 
 let stack: Stack;
 let echo: ScriptedIdentityProvider;
 let redis: Redis;
-/** Everything that NATS has carried. */
-const messages: Seen[] = [];
-/** What callers and operators were answered, and what was thrown. */
-const answers: Seen[] = [];
+let seen: EverythingSeen;
 
 beforeAll(async () => {
   echo = await startEchoingProvider(() => String(tokens[0]));
@@ -55,12 +51,7 @@ beforeAll(async () => {
       },
     }),
   });
-  await stack.changeNatsUsers((users) => [...users, OBSERVER]);
-  const observer = await stack.connectAs('observer');
-  observer.subscribe('>', {
-    callback: (_error, { subject, data }) => messages.push({ where: subject, bytes: data.slice() }),
-  });
-  await observer.flush();
+  seen = await EverythingSeen.of(stack);
   redis = new Redis({ host: stack.redis.host, port: stack.redis.port });
   await drive();
 });
@@ -68,20 +59,6 @@ afterAll(async () => {
   redis.disconnect();
   await Promise.all([stack.stop(), echo.stop()]);
 });
-
-function note(where: string, value: unknown): void {
-  const text = value instanceof Error ? `${value.stack ?? ''} ${inspect(value, { depth: 9 })}` : JSON.stringify(value);
-  answers.push({ where, bytes: Buffer.from(text) });
-}
-
-async function noteRefusal(where: string, work: Promise<unknown>): Promise<void> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (error === undefined) throw new Error(`${where} was to fail`);
-  note(where, error);
-}
 
 /** Sends a canary through all that can happen to a token and to a secret. */
 async function drive(): Promise<void> {
@@ -93,20 +70,20 @@ async function drive(): Promise<void> {
 
   // Cold, warm, printed.
   const first = await payments.get();
-  note('a token that is printed', first);
+  seen.note('a token that is printed', first);
   await payments.get();
   for (let i = 0; i < 10; i++) await raw.token(get);
   // Refreshed ahead, by a push.
   await eventually(() => client.stats().pushes > 0, { what: 'a refresh that is pushed', withinMs: 8_000 });
   // Revoked, by slot and by source; rejected.
-  note('revoke', await operator.revoke({ selector: { slot: payments.slot }, wait: true, reason: 'a leak' }));
+  seen.note('revoke', await operator.revoke({ selector: { slot: payments.slot }, wait: true, reason: 'a leak' }));
   const second = await payments.get();
-  note('rejected', await payments.reportRejected(second));
+  seen.note('rejected', await payments.reportRejected(second));
   await payments.get();
-  note('revoke', await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' }));
+  seen.note('revoke', await operator.revoke({ selector: { source: 'payments-api' }, reason: 'a test' }));
   const ops = await stack.client('ops');
   for (const source of ECHO_SOURCES)
-    await noteRefusal(`a refusal of the provider, ${source}`, ops.source(source).get());
+    await seen.noteRefusal(`a refusal of the provider, ${source}`, ops.source(source).get());
   // Reloaded: with a secret that the provider refuses, with a file that cannot be read, and as before.
   const setSecret = (clientSecret: unknown) => (settings: Settings) => ({
     ...settings,
@@ -118,33 +95,23 @@ async function drive(): Promise<void> {
     ),
   });
   await stack.rewrite(setSecret(ODD_SECRET));
-  note('reload', await operator.reload());
+  seen.note('reload', await operator.reload());
   await Promise.all(stack.brokers.map((broker) => broker.reload()));
-  await noteRefusal('a wrong secret', payments.get());
+  await seen.noteRefusal('a wrong secret', payments.get());
   const good = await readFile(stack.configurationPath, 'utf8');
   await writeFile(stack.configurationPath, stringify(setSecret([CLIENT_SECRET])(parse(good) as Settings)));
-  note('a broken reload', await operator.reload());
+  seen.note('a broken reload', await operator.reload());
   await stack.rewrite(setSecret(CLIENT_SECRET));
-  note('reload', await operator.reload());
+  seen.note('reload', await operator.reload());
   await Promise.all(stack.brokers.map((broker) => broker.reload()));
   await eventually(() => payments.get(), { what: 'a token under the old secret', withinMs: 10_000 });
   await raw.token(get);
 
-  note('status', await operator.status());
-  note('list', await operator.list());
-  note('describe', await operator.describe({ source: 'payments-api' }));
-  note('refresh', await operator.refresh({ source: 'payments-api' }));
-  note('the statistics of a client', client.stats());
-}
-
-async function httpPages(): Promise<Seen[]> {
-  const pages = stack.brokers.flatMap(({ http }) =>
-    ['metrics', 'readyz', 'livez'].map(async (page) => {
-      const reply = await fetch(`http://${http.host}:${String(http.port)}/${page}`);
-      return { where: `/${page}`, bytes: Buffer.from(await reply.text()) };
-    }),
-  );
-  return Promise.all(pages);
+  seen.note('status', await operator.status());
+  seen.note('list', await operator.list());
+  seen.note('describe', await operator.describe({ source: 'payments-api' }));
+  seen.note('refresh', await operator.refresh({ source: 'payments-api' }));
+  seen.note('the statistics of a client', client.stats());
 }
 
 async function configuration(): Promise<Configuration> {
@@ -160,15 +127,9 @@ async function unspeakable(): Promise<string[]> {
   return [CLIENT_SECRET, ODD_SECRET, PASSWORD, key.toString('base64'), key.toString('hex')];
 }
 
-/** Where any of the secrets was found, and how it was spelt. */
-function leaks(places: readonly Seen[], secrets: readonly string[]): string[] {
-  const search = new SecretSearch(secrets);
-  return places.flatMap(({ where, bytes }) => search.in(bytes).map((found) => `${where}: ${found}`));
-}
-
 const isReply = ({ where }: Seen): boolean => where.startsWith('_INBOX.');
 const channelKeys = (): string[] => {
-  const keys = messages.filter(isReply).flatMap(({ bytes }) => {
+  const keys = seen.messages.filter(isReply).flatMap(({ bytes }) => {
     const reply = decode(tokenReplySchema, bytes, LIMITS.replyBytes);
     return reply.ok && reply.value.channel !== undefined ? [reply.value.channel.key] : [];
   });
@@ -209,13 +170,13 @@ describe('the search itself', () => {
 
   it('finds the tokens where they belong: in replies to those who asked', () => {
     expect(tokens.length).toBeGreaterThan(4);
-    const found = leaks(messages.filter(isReply), tokens);
+    const found = leaks(seen.messages.filter(isReply), tokens);
     expect(new Set(found.map((text) => text.split('.')[1]))).toEqual(new Set(['billing', 'orders']));
     expect(channelKeys().length).toBeGreaterThan(0);
   });
 
   it('saw every kind of message', () => {
-    const kinds = new Set(messages.map(({ where }) => where.split('.').slice(0, 3).join('.')));
+    const kinds = new Set(seen.messages.map(({ where }) => where.split('.').slice(0, 3).join('.')));
     for (const kind of ['get', 'rejected', 'sync', 'ack', 'admin', 'event', 'invalidation', 'heartbeat', 'flight'])
       expect([...kinds]).toContain(`token-broker.v1.${kind}`);
     expect([...kinds]).toContain('token-broker.v1.peer');
@@ -224,17 +185,17 @@ describe('the search itself', () => {
 
 describe('S1 S4 G8: what has gone through every case', () => {
   it('the client secret and the keys are in no message, not even in a reply', async () => {
-    expect(leaks(messages, await unspeakable())).toEqual([]);
+    expect(leaks(seen.messages, await unspeakable())).toEqual([]);
   });
 
   it('tokens and channel keys are in no event, heartbeat, flight or peer message, and in no request', () => {
-    const others = messages.filter((message) => !isReply(message));
+    const others = seen.messages.filter((message) => !isReply(message));
     expect(others.length).toBeGreaterThan(20);
     expect(leaks(others, [...tokens, ...channelKeys()])).toEqual([]);
   });
 
   it('tokens are in no reply to an operator', () => {
-    const toOps = messages.filter(({ where }) => where.startsWith('_INBOX.ops.'));
+    const toOps = seen.messages.filter(({ where }) => where.startsWith('_INBOX.ops.'));
     expect(toOps.length).toBeGreaterThan(5);
     expect(leaks(toOps, [...tokens, ...channelKeys()])).toEqual([]);
   });
@@ -249,12 +210,11 @@ describe('S1 S4 G8: what has gone through every case', () => {
   it('no line of the log holds any of them, at the level debug', async () => {
     expect(stack.logLines.length).toBeGreaterThan(20);
     expect(stack.logLines.some((line) => line.includes('<redacted>'))).toBe(true);
-    const lines = stack.logLines.map((line) => ({ where: `the log: ${line}`, bytes: Buffer.from(line) }));
-    expect(leaks(lines, [...(await unspeakable()), ...tokens, ...channelKeys()])).toEqual([]);
+    expect(leaks(seen.logLines, [...(await unspeakable()), ...tokens, ...channelKeys()])).toEqual([]);
   });
 
   it('no error, no answer to an operator, no printed token and no HTTP page holds any of them', async () => {
-    const places = [...answers, ...(await httpPages())];
+    const places = [...seen.answers, ...(await seen.httpPages())];
     for (const where of ['a refusal of the provider, post-0', 'status', 'list', 'a broken reload', '/metrics'])
       expect(places.map((place) => place.where)).toContain(where);
     expect(leaks(places, [...(await unspeakable()), ...tokens, ...channelKeys()])).toEqual([]);

@@ -39,6 +39,12 @@ export class SecretSearch {
   }
 }
 
+/** Where any of the secrets was found, and how it was spelt. */
+export function leaks(places: readonly Seen[], secrets: readonly string[]): string[] {
+  const search = new SecretSearch(secrets);
+  return places.flatMap(({ where, bytes }) => search.in(bytes).map((found) => `${where}: ${found}`));
+}
+
 function inJson(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }

@@ -6,6 +6,9 @@ import { PASSWORD, type Stack } from './stack.js';
 const NOWHERE = fileURLToPath(new URL('./nowhere', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
 
+/** Variables beside those that every run is given. */
+type Environment = Readonly<Record<string, string>>;
+
 /** How a run of the program ended, and what it printed. */
 export interface Run extends ProgramExit {
   readonly out: string;
@@ -13,8 +16,13 @@ export interface Run extends ProgramExit {
 }
 
 /** Runs the operators' program itself, as the caller `ops`. */
-export function tokenctl(stack: Pick<Stack, 'nats'>, args: readonly string[], input?: string): Promise<Run> {
-  return tokenctlAs('ops', stack, args, input);
+export function tokenctl(
+  stack: Pick<Stack, 'nats'>,
+  args: readonly string[],
+  input?: string,
+  env?: Environment,
+): Promise<Run> {
+  return tokenctlAs('ops', stack, args, input, env);
 }
 
 /** Runs it as another caller, and with nothing of whoever runs the tests: neither their contexts nor their tokens. */
@@ -23,8 +31,9 @@ export async function tokenctlAs(
   stack: Pick<Stack, 'nats'>,
   args: readonly string[],
   input?: string,
+  env?: Environment,
 ): Promise<Run> {
-  const program = startTokenctl(user, stack, args, input);
+  const program = startTokenctl(user, stack, args, input, env);
   const exit = await program.exited;
   return { ...exit, out: program.stdout.join('\n'), err: program.stderr.join('\n') };
 }
@@ -35,6 +44,7 @@ export function startTokenctl(
   { nats }: Pick<Stack, 'nats'>,
   args: readonly string[],
   input?: string,
+  env: Environment = {},
 ): Program {
   return startProgram(MAIN, {
     args,
@@ -45,6 +55,7 @@ export function startTokenctl(
       TOKENCTL_CACHE_TTL: '0',
       XDG_CONFIG_HOME: NOWHERE,
       NO_COLOR: '1',
+      ...env,
     },
     ...(input === undefined ? {} : { input }),
   });

@@ -23,9 +23,12 @@ import { takeReply, type Refusal } from './near-cache/replies.js';
 import { bodyOf, type SlotState } from './near-cache/slot-state.js';
 import type { Requester } from './requester.js';
 import type { Token } from './token.js';
+import { followed, type MessageHeaders, type TracedEnd, type TracedRequest, type Tracing } from './traced-requests.js';
 
-/** Requests that one fetch makes when brokers answer with less than this client knows of, or that another one may be able to. */
+/** Requests that one fetch makes when brokers answer with less than this client knows of. */
 const MAX_ATTEMPTS = 4;
+/** Those that it makes when brokers say that another one may be able to: for a second or so, in which they may be too. */
+const MAX_BROKERS_ASKED = 8;
 /** Without a reply for so long, the request is sent again: the broker that took it may be gone, and asking twice costs nothing. */
 const RESEND_AFTER_MS = 3_000;
 const BEHIND_BACKOFF: BackoffPolicy = { firstMs: 20, maxMs: 500 };
@@ -39,6 +42,7 @@ export interface FetcherOptions {
   readonly caller: string;
   readonly cache: NearCache;
   readonly requestTimeoutMs: number;
+  readonly tracing: Tracing | undefined;
   /** Called before each request: the slot's events must be listened to by then. */
   readonly listen: (state: SlotState) => void;
 }
@@ -48,6 +52,8 @@ export interface FetchWish {
   readonly minTtlMs?: number;
   /** Raises the deadline of the fetch above the client's `requestTimeoutMs`. */
   readonly timeoutMs?: number;
+  /** Nobody waits for it. */
+  readonly isBackground?: boolean;
 }
 
 /** Asks brokers for tokens: at most one request per slot is in the air. */
@@ -56,6 +62,8 @@ export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #flights = new SingleFlight<Token>();
   readonly #closing = new AbortController();
+  /** By slot, where somebody follows requests. */
+  readonly #followed = new Map<string, TracedRequest>();
 
   constructor(options: FetcherOptions) {
     this.#options = options;
@@ -68,10 +76,18 @@ export class Fetcher {
   /** The token of a slot from a broker; joins the fetch that is in the air. It has a deadline of its own. */
   fetch(state: SlotState, wish: FetchWish = {}): Promise<Token> {
     if (this.#flights.has(state.slot)) this.counters.joined += 1;
-    const flight = this.#flights.join(state.slot, () => this.#run(state, wish));
+    const flight = this.#flights.join(state.slot, () => this.#begin(state, wish));
     // Everybody who waits may have left by the time it fails.
     flight.catch(() => undefined);
     return flight;
+  }
+
+  /**
+   * Shows in the trace of one more caller that it waits for the fetch in the air; to be told how that ended. `undefined`:
+   * nobody follows requests.
+   */
+  follow({ slot }: SlotState): ((how: TracedEnd) => void) | undefined {
+    return this.#followed.get(slot)?.joined();
   }
 
   /** Renews a held token while it is still served. A failure only puts off the next try. */
@@ -82,26 +98,36 @@ export class Fetcher {
     const postpone = (): void => {
       if (state.entry === before) cache.postponeRefresh(before, clock.elapsedMs());
     };
-    this.fetch(state).then(postpone, postpone);
+    this.fetch(state, { isBackground: true }).then(postpone, postpone);
   }
 
   close(): void {
     this.#closing.abort();
   }
 
-  async #run(state: SlotState, wish: FetchWish): Promise<Token> {
+  #begin(state: SlotState, wish: FetchWish): Promise<Token> {
+    const { tracing } = this.#options;
+    if (tracing === undefined) return this.#run(state, wish);
+    const { source, slot } = state;
+    const request = tracing.begin({ operation: 'get', source, slot, isBackground: wish.isBackground === true });
+    this.#followed.set(slot, request);
+    return followed(request, (headers) => this.#run(state, wish, headers)).finally(() => this.#followed.delete(slot));
+  }
+
+  async #run(state: SlotState, wish: FetchWish, headers?: MessageHeaders): Promise<Token> {
     const { clock, random, cache, requestTimeoutMs } = this.#options;
     const deadlineAtMs = clock.elapsedMs() + Math.max(requestTimeoutMs, wish.timeoutMs ?? 0);
     let why: Refusal | undefined;
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    let refusals = 0;
+    for (let attempt = 1; refusals < MAX_ATTEMPTS; attempt++) {
       // The second try goes at once: it says what is known, which makes a broker that lags read Redis.
       if (attempt > 2)
         await delay(clock, backoffMs(BEHIND_BACKOFF, attempt - 2, random.uniform()), this.#closing.signal);
       let answered: Answered;
       try {
-        answered = await this.#request(state, wish, deadlineAtMs, why !== undefined);
+        answered = await this.#request(state, wish, deadlineAtMs, why !== undefined, headers);
       } catch (error) {
-        if (attempt < MAX_ATTEMPTS && isOfOneBroker(error)) continue;
+        if (attempt < MAX_BROKERS_ASKED && isOfOneBroker(error)) continue;
         throw error;
       }
       const { reply, sentAtMs } = answered;
@@ -110,12 +136,19 @@ export class Fetcher {
       const taken = takeReply(cache, state, reply, sentAtMs, clock.elapsedMs());
       if (taken.kind !== 'refused') return taken.token;
       why = taken.why;
+      refusals++;
     }
     const message = `the brokers answer with tokens that this client knows not to count (${why ?? 'refused'})`;
     throw new TokenBrokerError(failure('BROKER_UNAVAILABLE', message));
   }
 
-  async #request(state: SlotState, wish: FetchWish, deadlineAtMs: number, again: boolean): Promise<Answered> {
+  async #request(
+    state: SlotState,
+    wish: FetchWish,
+    deadlineAtMs: number,
+    again: boolean,
+    headers: MessageHeaders | undefined,
+  ): Promise<Answered> {
     const { clock, subjects, caller, listen } = this.#options;
     if (clock.elapsedMs() >= deadlineAtMs)
       throw new TokenBrokerError(failure('DEADLINE', 'no broker had a current token in time'));
@@ -127,7 +160,7 @@ export class Fetcher {
     }
     const request = requestOf(state, wish, again);
     const body = Object.keys(request).length === 0 ? EMPTY : encode(request);
-    const { data, sentAtMs } = await this.#send(subjects.get(caller, state.source), body, deadlineAtMs);
+    const { data, sentAtMs } = await this.#send(subjects.get(caller, state.source), body, deadlineAtMs, headers);
     const reply = decode(getReplySchema, data, LIMITS.replyBytes);
     if (!reply.ok) throw new TokenBrokerError(failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`));
     if ('error' in reply.value) {
@@ -138,14 +171,19 @@ export class Fetcher {
   }
 
   /** Sends the request, and again while nothing is heard; whichever reply comes first is the answer. */
-  async #send(subject: string, body: Uint8Array, deadlineAtMs: number): Promise<Sent> {
+  async #send(
+    subject: string,
+    body: Uint8Array,
+    deadlineAtMs: number,
+    headers: MessageHeaders | undefined,
+  ): Promise<Sent> {
     const { clock, requester } = this.#options;
     const sent: Promise<Sent>[] = [];
     for (;;) {
       const sentAtMs = clock.elapsedMs();
       const leftMs = deadlineAtMs - sentAtMs;
       this.counters.requests += 1;
-      const reply = requester.request(subject, body, leftMs).then((data) => ({ data, sentAtMs }));
+      const reply = requester.request(subject, body, leftMs, headers).then((data) => ({ data, sentAtMs }));
       reply.catch(() => undefined);
       sent.push(reply);
       const first = Promise.race(sent);

@@ -1,7 +1,6 @@
-import type { Clock } from '@token-broker/foundation';
 import type { Unsubscribe } from './listeners.js';
 import { leastLifetimeMs } from './near-cache/lifetime.js';
-import { isAlive, isTrusted, type SlotState } from './near-cache/slot-state.js';
+import { isAlive, isTrusted, type Entry, type SlotState } from './near-cache/slot-state.js';
 import type { ReportOutcome } from './rejection-reports.js';
 import type { Token } from './token.js';
 
@@ -53,9 +52,14 @@ export interface SourceHandle {
   on<Name extends keyof SourceEvents>(name: Name, listener: (event: SourceEvents[Name]) => void): Unsubscribe;
 }
 
+/** Elapsed milliseconds, read for each token that is handed out. */
+export interface Time {
+  nowMs(): number;
+}
+
 /** What a handle does through its client. */
 export interface HandleBackend {
-  readonly clock: Clock;
+  readonly time: Time;
   readonly counters: { hits: number; misses: number };
   minLifetimeMs(): number;
   /** The state that counts for the slot of `state`: it may have been pushed out and made anew. */
@@ -73,13 +77,13 @@ export interface HandleBackend {
 class Handle implements SourceHandle {
   #state: SlotState;
   readonly #backend: HandleBackend;
-  readonly #clock: Clock;
+  readonly #time: Time;
   readonly #counters: { hits: number; misses: number };
 
   constructor(state: SlotState, backend: HandleBackend) {
     this.#state = state;
     this.#backend = backend;
-    this.#clock = backend.clock;
+    this.#time = backend.time;
     this.#counters = backend.counters;
   }
 
@@ -92,32 +96,41 @@ class Handle implements SourceHandle {
   }
 
   get current(): Token | undefined {
-    const state = this.#state;
+    return this.#hit(this.#state)?.token;
+  }
+
+  get(options?: GetOptions): Promise<Token> {
+    const state = (this.#state = this.#state.attached ? this.#state : this.#backend.attached(this.#state));
+    if (options !== undefined && !this.#isServedByHit(state, options)) return this.#backend.obtain(state, options);
+    const entry = this.#hit(state);
+    if (entry === undefined) return this.#backend.obtain(state, options ?? {});
+    return (entry.answer ??= Promise.resolve(entry.token));
+  }
+
+  /** What may be handed out at once. Counts, and begins a renewal where one is due. */
+  #hit(state: SlotState): Entry | undefined {
     const { entry } = state;
     if (entry !== undefined) {
-      const nowMs = this.#clock.elapsedMs();
+      const nowMs = this.#time.nowMs();
       if (nowMs < entry.freshUntilMs && (nowMs < entry.partition.trustedUntilMs || nowMs < entry.trustedUntilMs)) {
         state.lastUsedAtMs = nowMs;
         this.#counters.hits += 1;
-        return entry.token;
+        return entry;
       }
       if (isAlive(entry, nowMs) && isTrusted(entry, nowMs)) {
         state.lastUsedAtMs = nowMs;
         this.#counters.hits += 1;
         this.#backend.renew(state);
-        return entry.token;
+        return entry;
       }
     }
     this.#counters.misses += 1;
     return undefined;
   }
 
-  get(options: GetOptions = {}): Promise<Token> {
-    const state = (this.#state = this.#state.attached ? this.#state : this.#backend.attached(this.#state));
-    const { minTtlMs } = options;
-    const isEnough = minTtlMs === undefined || (state.entry !== undefined && this.#lasts(state.entry, minTtlMs));
-    const token = isEnough && options.signal?.aborted !== true ? this.current : undefined;
-    return token === undefined ? this.#backend.obtain(state, options) : Promise.resolve(token);
+  #isServedByHit({ entry }: SlotState, { minTtlMs, signal }: GetOptions): boolean {
+    if (signal?.aborted === true) return false;
+    return minTtlMs === undefined || (entry !== undefined && this.#lasts(entry, minTtlMs));
   }
 
   reportRejected(token: Token): Promise<ReportOutcome> {
@@ -129,9 +142,9 @@ class Handle implements SourceHandle {
     return this.#backend.on(this.#state, name, listener);
   }
 
-  #lasts(entry: { readonly expiresAtMs: number; readonly lifeMs: number }, minTtlMs: number): boolean {
+  #lasts(entry: Entry, minTtlMs: number): boolean {
     const leastMs = leastLifetimeMs(entry.lifeMs, Math.max(minTtlMs, this.#backend.minLifetimeMs()));
-    return this.#clock.elapsedMs() < entry.expiresAtMs - leastMs;
+    return this.#time.nowMs() < entry.expiresAtMs - leastMs;
   }
 }
 

@@ -15,3 +15,4 @@ export type { ReportOutcome } from './rejection-reports.js';
 export type { Token } from './token.js';
 export { createTokenBroker, type SourceOptions, type TokenBroker, type TokenBrokerOptions } from './token-broker.js';
 export type { ClientStats, TokenInUse } from './token-client.js';
+export type { Tracing } from './traced-requests.js';

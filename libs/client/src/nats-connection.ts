@@ -3,7 +3,11 @@
  * it, so this package depends on neither.
  */
 export interface NatsConnectionLike {
-  publish(subject: string, data?: Uint8Array, options?: { reply?: string }): void;
+  /**
+   * Headers, where there are any, are an object with the method `encode(): Uint8Array`: that is all that both libraries use of
+   * theirs. The types that they name for it have nothing else in common, and so it is of none here.
+   */
+  publish(subject: string, data?: Uint8Array, options?: { reply?: string; headers?: never }): void;
   subscribe(subject: string, options: { callback: NatsCallback }): NatsSubscriptionLike;
   /** Changes of the connection. `disconnect`, `reconnect` and `error` are read. */
   status(): AsyncIterable<NatsStatusLike>;

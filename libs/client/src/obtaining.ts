@@ -6,6 +6,7 @@ import { leastLifetimeMs } from './near-cache/lifetime.js';
 import type { NearCache } from './near-cache/near-cache.js';
 import { isAlive, isTrusted, type SlotState } from './near-cache/slot-state.js';
 import type { Token } from './token.js';
+import { endOf } from './traced-requests.js';
 import { waitFor } from './waiting.js';
 
 /** Fetches of others that one call joins before it takes a token that lasts less long than it wished. */
@@ -29,13 +30,16 @@ export async function obtain(parts: Obtaining, state: SlotState, options: GetOpt
     const joined = fetcher.isFetching(state);
     // A fetch of its own ends in time by itself, so that the usual call needs no timer: unless it came after another one.
     const isUsual = timeoutMs === undefined && !joined && join === 1;
+    const followed = joined ? fetcher.follow(state) : undefined;
     const patience = { signal, untilMs: isUsual ? undefined : untilMs };
     try {
       const token = await waitFor(clock, fetcher.fetch(state, options), patience);
+      followed?.('ok');
       if (joined && join < MAX_JOINS && !lasts(parts, state, token, minTtlMs)) continue;
       if (state.entry?.token !== token) cache.passOn(state, token, clock.elapsedMs());
       return token;
     } catch (error) {
+      followed?.(endOf(error));
       // Whose fetch it was may have had less time than this caller.
       const cutShort = joined && error instanceof TokenBrokerError && error.code === 'DEADLINE';
       if (cutShort && join < MAX_JOINS && clock.elapsedMs() < untilMs) continue;

@@ -1,13 +1,10 @@
 import { createSystemClock, randomId, systemRandom, type Clock, type Random } from '@token-broker/foundation';
 import {
   createSubjects,
-  decode,
   describeReplySchema,
   encode,
   failure,
-  failureReplySchema,
   isIdentifier,
-  LIMITS,
   listReplySchema,
   pauseReplySchema,
   refreshReplySchema,
@@ -35,7 +32,9 @@ import {
 import type { z } from 'zod';
 import { watchConnection } from './connection-watch.js';
 import type { NatsConnectionLike } from './nats-connection.js';
+import { readReply } from './read-reply.js';
 import { Requester } from './requester.js';
+import { followed, type Tracing } from './traced-requests.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 15_000;
 /** How long brokers wait for identity providers where a revocation does not say. */
@@ -54,6 +53,8 @@ export interface OperatorOptions {
   readonly requestTimeoutMs?: number;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Follows requests into the brokers; see `@token-broker/client/tracing`. Default: nothing travels with them. */
+  readonly tracing?: Tracing;
 }
 
 /** What is revoked, how, and why: the reason is written to the audit trail. A dry run needs none. */
@@ -72,7 +73,7 @@ export interface Operator {
   revoke(request: RevocationOrder): Promise<RevokeReply>;
   /**
    * Keeps the brokers from fetching tokens of a source. What is held goes on; whoever needs another token is refused with
-   * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way is ended.
+   * `PAUSED`. When it has resolved, no fetch is begun any more; one that was under way goes on to its end.
    */
   pause(request: Omit<PauseRequest, 'v'>): Promise<PauseReply>;
   /** Lets the brokers fetch tokens of a source again. */
@@ -108,8 +109,14 @@ export function createOperator(options: OperatorOptions): Operator {
   const stopWatching = watchConnection(connection, (status) => {
     requester.onStatus(status);
   });
+  const { tracing } = options;
   return createOperatorOver({
-    send: (verb, body, extraMs) => requester.request(subjects.admin(caller, verb), body, timeoutMs + extraMs),
+    send(verb, body, extraMs) {
+      const [subject, waitMs] = [subjects.admin(caller, verb), timeoutMs + extraMs];
+      if (tracing === undefined) return requester.request(subject, body, waitMs);
+      const request = tracing.begin({ operation: verb, isBackground: false });
+      return followed(request, (headers) => requester.request(subject, body, waitMs, headers));
+    },
     close() {
       stopWatching();
       requester.close();
@@ -131,14 +138,7 @@ export interface OperatorTransport {
 /** The operators' verbs over another way than NATS, such as a broker's HTTP door. */
 export function createOperatorOver(transport: OperatorTransport): Operator {
   const ask = async <S extends z.ZodType>(verb: string, body: object, schema: S, extraMs = 0): Promise<z.output<S>> => {
-    const data = await transport.send(verb, encode({ v: 1, ...body }), extraMs);
-    const reply = decode(schema, data, LIMITS.replyBytes);
-    if (reply.ok) return reply.value;
-    const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
-    const { code, message, retryAfterMs } = refused.ok
-      ? refused.value.error
-      : failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`);
-    throw new TokenBrokerError(failure(code, message, retryAfterMs));
+    return readReply(schema, await transport.send(verb, encode({ v: 1, ...body }), extraMs));
   };
   return {
     revoke: (request) => ask('revoke', request, revokeReplySchema, waitOf(request)),

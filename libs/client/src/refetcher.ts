@@ -26,7 +26,7 @@ export class Refetcher {
       this.#timers.delete(state);
       if (!state.attached || state.entry !== undefined) return;
       // Whoever asks next gets the error, if there is one.
-      this.#fetcher.fetch(state).catch(() => undefined);
+      this.#fetcher.fetch(state, { isBackground: true }).catch(() => undefined);
     });
     this.#timers.set(state, timer);
   }

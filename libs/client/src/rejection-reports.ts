@@ -1,12 +1,7 @@
 import { SingleFlight, type Clock } from '@token-broker/foundation';
 import {
-  decode,
   encode,
-  failure,
-  failureReplySchema,
-  LIMITS,
   rejectedReplySchema,
-  TokenBrokerError,
   type RejectedReply,
   type RejectedRequest,
   type Subjects,
@@ -14,6 +9,7 @@ import {
 import { rejectGeneration } from './near-cache/invalidations.js';
 import type { NearCache } from './near-cache/near-cache.js';
 import { bodyOf, type SlotState } from './near-cache/slot-state.js';
+import { readReply } from './read-reply.js';
 import type { Requester } from './requester.js';
 import type { Token } from './token.js';
 
@@ -48,15 +44,8 @@ export class RejectionReports {
     const { epoch, generation } = token;
     const request: RejectedRequest = { ...bodyOf(state.parameters), epoch, generation };
     const data = await requester.request(subjects.rejected(caller, state.source), encode(request), requestTimeoutMs);
-    const reply = decode(rejectedReplySchema, data, LIMITS.replyBytes);
-    if (!reply.ok) {
-      const refused = decode(failureReplySchema, data, LIMITS.replyBytes);
-      const { code, message, retryAfterMs } = refused.ok
-        ? refused.value.error
-        : failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`);
-      throw new TokenBrokerError(failure(code, message, retryAfterMs));
-    }
-    if (reply.value.outcome !== 'limited') rejectGeneration(cache, state, token, clock.elapsedMs());
-    return reply.value.outcome;
+    const { outcome } = readReply(rejectedReplySchema, data);
+    if (outcome !== 'limited') rejectGeneration(cache, state, token, clock.elapsedMs());
+    return outcome;
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '@token-broker/foundation';
 import { failure, inboxPrefixOf, TokenBrokerError, type Failure } from '@token-broker/protocol';
+import type { MessageHeaders } from './traced-requests.js';
 import { refusedPublishOf, type NatsConnectionLike, type NatsSubscriptionLike } from './nats-connection.js';
 
 /** Requests of one client that may wait for a reply at the same time. */
@@ -18,6 +19,7 @@ export interface RequesterOptions {
 interface Pending {
   readonly subject: string;
   readonly data: Uint8Array;
+  readonly headers: MessageHeaders | undefined;
   readonly deadlineAtMs: number;
   readonly resolve: (data: Uint8Array) => void;
   readonly reject: (error: TokenBrokerError) => void;
@@ -62,7 +64,7 @@ export class Requester {
    * @throws {TokenBrokerError} `DEADLINE` when none came in time, `BROKER_UNAVAILABLE` when nobody serves the subject or
    * the connection is down, `FORBIDDEN` when the server refuses the subject, `CLOSED`
    */
-  request(subject: string, data: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+  request(subject: string, data: Uint8Array, timeoutMs: number, headers?: MessageHeaders): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       if (this.#closed) {
         reject(new TokenBrokerError(failure('CLOSED', 'the client is closed')));
@@ -79,7 +81,7 @@ export class Requester {
       }
       const token = (++this.#lastToken).toString(36);
       const deadlineAtMs = this.#options.clock.elapsedMs() + Math.max(0, timeoutMs);
-      const pending = { subject, data, deadlineAtMs, resolve, reject };
+      const pending = { subject, data, headers, deadlineAtMs, resolve, reject };
       this.#pending.set(token, pending);
       this.#startTimer(deadlineAtMs);
       this.#publish(token, pending);
@@ -125,9 +127,14 @@ export class Requester {
     for (const token of [...this.#pending.keys()]) this.#fail(token, failure('CLOSED', 'the client was closed'));
   }
 
-  #publish(token: string, pending: Pending): void {
+  #publish(token: string, { subject, data, headers }: Pending): void {
     try {
-      this.#options.connection.publish(pending.subject, pending.data, { reply: this.#prefix + token });
+      const reply = this.#prefix + token;
+      this.#options.connection.publish(
+        subject,
+        data,
+        headers === undefined ? { reply } : { reply, headers: headers as never },
+      );
     } catch {
       this.#fail(token, failure('BROKER_UNAVAILABLE', 'the connection to NATS is closed'));
     }

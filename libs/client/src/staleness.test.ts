@@ -7,6 +7,8 @@ import type { Token } from './token.js';
 
 const TICK_MS = 1_000;
 const MAX_STALENESS_MS = 60_000;
+/** A question that nobody answers has ended by then. */
+const SYNC_TIMEOUT_MS = 3 * TICK_MS;
 
 let clock: VirtualClock;
 let bed: Bed;
@@ -242,6 +244,25 @@ describe('a new epoch', () => {
     expect(handle.current).toMatchObject({ accessToken: first.accessToken, generation: first.generation, epoch: 2 });
     expect(bed.server.gets).toHaveLength(1);
   });
+
+  it.each([1, 2, 3, 4, 5])(
+    'is asked about soon, however often nobody has answered before, also where it is heard during such a question (%s)',
+    async (questions) => {
+      bed.server.beats = false;
+      bed.connection.incoming = ({ subject }) => (isHeartbeat(subject) || isInvalidation(subject) ? 'pass' : 'lose');
+      const before = bed.server.syncs.length;
+      while (bed.server.syncs.length < before + questions) await clock.advance(10);
+      // That one is under way, and will not be answered either.
+      bed.server.beats = true;
+      bed.server.beginEpoch({ keep: true });
+      bed.server.heartbeat();
+      await clock.advance(10);
+      bed.connection.mend();
+      bed.connection.incoming = () => 'pass';
+      await clock.advance(SYNC_TIMEOUT_MS + TICK_MS + 100);
+      expect(handle.current).toMatchObject({ epoch: 2 });
+    },
+  );
 
   it('never makes a client step back from what it kept into the new epoch (G3)', async () => {
     bed.server.beginEpoch({ keep: true });

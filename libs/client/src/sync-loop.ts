@@ -56,6 +56,8 @@ export class SyncLoop {
   #reportedAtMs: number;
   #running = false;
   #dueAgain = false;
+  /** Something new was heard while a sync was under way. */
+  #hasNews = false;
   #failures = 0;
   #closed = false;
 
@@ -97,8 +99,8 @@ export class SyncLoop {
   #schedule(delayMs: number, onlyInDoubt: boolean): void {
     if (this.#closed) return;
     if (this.#running) {
-      // One that leaves something in doubt is followed by another anyway.
-      if (!onlyInDoubt) this.#dueAgain = true;
+      if (onlyInDoubt) this.#hasNews = true;
+      else this.#dueAgain = true;
       return;
     }
     const { clock } = this.#options;
@@ -120,11 +122,15 @@ export class SyncLoop {
     if (this.#closed || this.#running) return;
     this.#running = true;
     this.#dueAgain = false;
+    this.#hasNews = false;
     const ended = (failures: number): void => {
       this.#running = false;
-      this.#failures = failures;
-      if (failures > 0) this.#schedule(backoffMs(RETRY_BACKOFF, failures, this.#options.random.uniform()), false);
+      // Whoever tells of something new can be asked: what failed before says nothing about that.
+      this.#failures = this.#hasNews ? 0 : failures;
+      if (failures > 0 && !this.#hasNews)
+        this.#schedule(backoffMs(RETRY_BACKOFF, failures, this.#options.random.uniform()), false);
       else if (this.#dueAgain) this.due();
+      else if (this.#hasNews) this.suspected();
     };
     this.#run(report).then(
       () => {

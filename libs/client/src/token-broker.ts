@@ -1,6 +1,5 @@
 import {
   createAesGcm,
-  createSystemClock,
   randomId,
   Redacted,
   systemRandom,
@@ -23,6 +22,8 @@ import type { Unsubscribe } from './listeners.js';
 import { silentLogger, type ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
 import type { RequestParameters } from './near-cache/slot-state.js';
+import { borrowTime, timeOf } from './process-time.js';
+import type { Tracing } from './traced-requests.js';
 import { TokenClient, type ClientStats, type TokenInUse } from './token-client.js';
 
 const DEFAULT_MAX_ENTRIES = 10_000;
@@ -49,10 +50,13 @@ export interface TokenBrokerOptions {
    * After a revocation of everything, tokens are fetched when they are needed.
    */
   readonly refetchOnRevoke?: boolean;
+  /** Default: the machine's. Where tokens are asked for more than a thousand times a second, a worker thread reads it. */
   readonly clock?: Clock;
   readonly random?: Random;
   readonly aead?: Aead;
   readonly logger?: ClientLogger;
+  /** Follows requests into the brokers; see `@token-broker/client/tracing`. Default: nothing travels with them. */
+  readonly tracing?: Tracing;
 }
 
 /** Which token of a source. What is left out is the source's own. */
@@ -106,6 +110,7 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
   const instance = options.instance ?? randomId(random);
   for (const [what, text] of Object.entries({ caller: options.caller, instance }))
     if (!isIdentifier(text)) throw badRequest(`${what} must match [A-Za-z0-9_-]{1,64}`);
+  const { clock, time, giveBack } = options.clock === undefined ? borrowTime() : timeOf(options.clock);
   const client = new TokenClient({
     connection: options.connection,
     caller: options.caller,
@@ -115,10 +120,12 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
     maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
     requestTimeoutMs: options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
     refetchOnRevoke: options.refetchOnRevoke ?? true,
-    clock: options.clock ?? createSystemClock(),
+    clock,
+    time,
     random,
     aead: options.aead ?? createAesGcm(random),
     logger: options.logger ?? silentLogger,
+    tracing: options.tracing,
   });
   return {
     instance,
@@ -151,7 +158,7 @@ export function createTokenBroker(options: TokenBrokerOptions): TokenBroker {
     on: (name, listener) => client.on(name, listener),
     stats: () => client.stats(),
     inUse: () => client.inUse(),
-    close: () => client.close(),
+    close: () => client.close().finally(giveBack),
   };
 }
 

@@ -4,7 +4,7 @@ import { Announcer, type BrokerEventMap } from './announcer.js';
 import { BrokerEvents } from './broker-events.js';
 import { watchConnection } from './connection-watch.js';
 import { Fetcher } from './fetcher.js';
-import { createHandle, type HandleBackend, type SourceHandle } from './handle.js';
+import { createHandle, type HandleBackend, type SourceHandle, type Time } from './handle.js';
 import type { Unsubscribe } from './listeners.js';
 import type { ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
@@ -19,6 +19,7 @@ import { RejectionReports } from './rejection-reports.js';
 import { Requester } from './requester.js';
 import { Suspicion } from './suspicion.js';
 import { SyncLoop } from './sync-loop.js';
+import type { Tracing } from './traced-requests.js';
 
 /** How long `close` waits for its farewell to leave the process. */
 const FAREWELL_MS = 1_000;
@@ -33,9 +34,12 @@ export interface TokenClientOptions {
   readonly requestTimeoutMs: number;
   readonly refetchOnRevoke: boolean;
   readonly clock: Clock;
+  /** The same time, cheaper where it can be: for handles. */
+  readonly time: Time;
   readonly random: Random;
   readonly aead: Aead;
   readonly logger: ClientLogger;
+  readonly tracing: Tracing | undefined;
 }
 
 /** Figures since the client was made. */
@@ -173,7 +177,7 @@ export class TokenClient {
     this.#sync = sync;
     this.#suspicion = suspicion;
     this.#backend = {
-      clock,
+      time: options.time,
       counters: this.#counters,
       minLifetimeMs: () => cache.timing.minLifetimeMs,
       attached: ({ source, slot, parameters }) => cache.attach(source, slot, parameters),

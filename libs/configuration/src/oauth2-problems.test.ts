@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatProblems } from './index.js';
+import { CANARY } from './fakes/refused-documents.js';
 import {
   bearer,
   byKey,
   byTls,
-  CANARY,
   ec,
   exchange,
   explicit,

@@ -4,7 +4,6 @@ import {
   bitcoin,
   byKey,
   byTls,
-  CANARY,
   certificate,
   ec,
   ed,
@@ -18,6 +17,7 @@ import {
   rsa,
   weak,
 } from './fakes/oauth2-sources.js';
+import { CANARY } from './fakes/refused-documents.js';
 
 itRefuses({
   endpoints: [

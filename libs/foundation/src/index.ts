@@ -9,4 +9,5 @@ export { Redacted } from './redacted.js';
 export { err, ok, unreachable, type Result } from './result.js';
 export { SingleFlight } from './single-flight.js';
 export { createSystemClock } from './system-clock.js';
+export { Ticker } from './system-ticker.js';
 export { systemRandom } from './system-random.js';

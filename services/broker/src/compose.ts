@@ -31,6 +31,7 @@ import { RedlockLocks } from './adapters/redis/redlock-locks.js';
 import type { RedisClient } from './adapters/redis/scripts.js';
 import { createLog, type JsonLog } from './adapters/telemetry/log.js';
 import { createMetrics } from './adapters/telemetry/metrics.js';
+import { loadTracing } from './adapters/telemetry/open-telemetry.js';
 import { Broker } from './app/broker.js';
 import { composeAudit } from './compose/audit.js';
 import { version } from './version.js';
@@ -53,6 +54,8 @@ export interface RunningBroker {
 
 /** How long the last records of the audit trail may take. */
 const AUDIT_CLOSE_MS = 3_000;
+/** How long the last spans may take. */
+const SPANS_CLOSE_MS = 3_000;
 
 /** This broker cannot run like this; the message says what to change. */
 export class CannotStart extends Error {
@@ -88,6 +91,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
   const { nats, redis, namespace, cluster } = configuration;
   const subjects = createSubjects(nats.subjectPrefix);
 
+  const { tracing, flush: flushSpans } = await loadTracing({ version, clock, log });
   const metrics = createMetrics(() => core.gauges(), { version });
   const client = connectRedis(redis, broker, log);
   const lockMasters = redis.lockMasters.map((master) => connectLockMaster(redis, master, broker, log));
@@ -153,6 +157,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
       log,
       audit,
       metrics,
+      tracing,
       broker,
       version,
       fsyncAlways: () => fsyncAlways,
@@ -219,7 +224,7 @@ export async function startBroker(configuration: Configuration, options: StartOp
       const deadlineMs = clock.elapsedMs() + limitMs;
       await door?.close(limitMs / 2);
       await core.stop(Math.max(limitMs / 2, deadlineMs - clock.elapsedMs()));
-      await audit.close(AUDIT_CLOSE_MS);
+      await Promise.all([audit.close(AUDIT_CLOSE_MS), flushSpans(SPANS_CLOSE_MS)]);
       await Promise.all([serving.close(), events.close(), http.close()]);
       for (const connection of [client, ...lockMasters]) connection.disconnect();
       log.info('broker: stopped');

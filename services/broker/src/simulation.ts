@@ -29,4 +29,5 @@ export type { IssuedToken, Provider, ProviderFailure, ProviderRequest } from './
 export type { RefreshTokenJournal } from './app/ports/refresh-token-journal.js';
 export { StoreError, type InvalidationTarget, type Store } from './app/ports/store.js';
 export type { Log, LogFields, Metrics } from './app/ports/telemetry.js';
+export { noTracing } from './app/ports/tracing.js';
 export type { UpstreamBudgets } from './app/ports/upstream-budgets.js';

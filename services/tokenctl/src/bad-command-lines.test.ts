@@ -1,8 +1,6 @@
-import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import { errorOf, REVOKED, runOn, SLOT, throwing, type Given, type Outcome } from './fakes/run.js';
+import { errorOf, run, SLOT } from './fakes/run.js';
 
-const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln';
 
 /** Every kind of a bad command line, on every command that can have it. */
@@ -106,24 +104,66 @@ describe.each<[string, (readonly [readonly string[], RegExp])[]]>([
   });
 });
 
-describe('what is away, denied or not there', () => {
-  it.each([['status'], ['sources'], ['quota'], ['top']])('ends with 3 or 4: %s', async (command) => {
-    expect((await run([command], { status: throwing('BROKER_UNAVAILABLE') })).code).toBe(3);
-    expect((await run([command], { status: throwing('FORBIDDEN') })).code).toBe(4);
+describe('a command line that is wrong', () => {
+  it.each([
+    [['slotz'], /Did you mean slots\?/],
+    [['slots', '--sorce', 'x'], /Did you mean --source\?/],
+    [['get'], /missing required argument 'source'/],
+    [['check'], /missing required argument 'file'/],
+    [['get', 'payments', 'more'], /too many arguments/],
+    [['status', '--timeout', '5'], /the unit is missing/],
+    [['status', '--timeout', '0s'], /above 0/],
+    [['status', '--timeout', '121s'], /at most 2m/],
+    [['status', '--timeout', '-1s'], /never negative/],
+    [['status', '--timeout'], /argument missing/],
+    [['slots', '--limit', '0'], /whole number from 1 to 1000/],
+    [['slots', '--limit', '1e2'], /whole number from 1 to 1000/],
+    [['slots', '--source', ''], /the source is empty/],
+    [['get', '*'], /"\*" is no source/],
+    [
+      ['get', 'payments', '--output', 'xml'],
+      /Allowed choices are raw, header, json, env, exec-credential, aws-credential-process/,
+    ],
+    [['revoke', '--yes'], /not said what to revoke/],
+    [['revoke', '--yes', '--source', ''], /the source is empty/],
+    [['revoke', '--yes', '--source', '*'], /"\*" is no source/],
+    [['revoke', '--yes', '--slot', '*'], /that is no slot/],
+    [['revoke', '--yes', '--source', 'a', '--source', 'b'], /given twice/],
+    [['revoke', '--yes', '--source', 'a', '--all'], /exclude each other/],
+    [['revoke', '--yes', '--slot', SLOT, '--all'], /exclude each other/],
+    [['revoke', '--all', '--dry-run', '--wait'], /exclude each other/],
+    [['revoke', '--all', '--yes', '--reason', 'x'.repeat(501)], /too long/],
+    [['status', '--user', 'a', '--creds', 'b'], /exclude each other/],
+    [['status', '--server', 'http://127.0.0.1'], /not a NATS address/],
+    [['status', '--server', ''], /not a NATS address/],
+    [['status', '--caller', 'a.b'], /not a name/],
+    [['status', '--prefix', '>'], /not a name/],
+    [['status', '--tls-ca', 'none.pem'], /none\.pem cannot be read \(ENOENT\)/],
+  ])('ends with 2 and says why, before anything is connected: %j', async (args, why) => {
+    const people = await run(args);
+    expect(people).toMatchObject({ code: 2, stdout: '', settings: undefined });
+    expect(people.stderr).toMatch(why);
+    const machines = await run([...args, '--json']);
+    // `--timeout --json` takes the flag for its value.
+    if (args.at(-1) === '--timeout') return;
+    expect(machines.code).toBe(2);
+    expect(errorOf(machines)).toMatchObject({ code: 'USAGE' });
+    expect(machines.stderr).toBe('');
   });
 
-  it.each([['describe'], ['refresh']])('ends with 2, 3 or 4: %s', async (command) => {
-    const ends = async (code: Parameters<typeof throwing>[0]): Promise<number> =>
-      (await run([command, 'payments'], { describe: throwing(code), refresh: throwing(code) })).code;
-    expect(await ends('UNKNOWN_SOURCE')).toBe(2);
-    expect(await ends('STORE_UNAVAILABLE')).toBe(3);
-    expect(await ends('FORBIDDEN')).toBe(4);
-  });
-
-  it('ends with 5 where nothing matched and that was to be told', async () => {
-    const revoke = () => Promise.resolve({ ...REVOKED, slots: 0 });
-    expect(
-      (await run(['revoke', '--source', 'a', '--yes', '--reason', 'a test', '--fail-if-nothing'], { revoke })).code,
-    ).toBe(5);
+  it.each([
+    ['get', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln'],
+    ['revoke', '--slot', 'Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln'],
+    ['eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln'],
+    ['status', '--password', 'hunter2-c2ln'],
+    ['status', '--password=hunter2-c2ln'],
+    ['revoke', '--token', 'opaque-c2ln'],
+    ['status', '--server', 'nats://ops:hunter2-c2ln@127.0.0.1'],
+    ['revoke', '--yes', '--slot', 'an-opaque-token-of-another-length-c2ln!'],
+    ['get', `${'x'.repeat(80)}-c2ln`],
+  ])('with a secret as an argument is refused, and the secret is not repeated: %s %s', async (...args) => {
+    const outcome = await run(args);
+    expect(outcome).toMatchObject({ code: 2, settings: undefined, stdout: '' });
+    expect(outcome.stderr).not.toContain('c2ln');
   });
 });

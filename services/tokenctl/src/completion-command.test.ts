@@ -67,8 +67,8 @@ describe('zsh and fish', () => {
       expect(fish).toMatch(new RegExp(`-a ${word} -d '`));
     }
     expect(zsh).toContain('--output');
-    expect(zsh).toContain('(raw header json env exec-credential)');
-    expect(fish).toContain("-l output -x -a 'raw header json env exec-credential'");
+    expect(zsh).toContain('(raw header json env exec-credential aws-credential-process)');
+    expect(fish).toContain("-l output -x -a 'raw header json env exec-credential aws-credential-process'");
   });
 
   it('are balanced where text holds quotes, brackets and colons', async () => {

@@ -1,7 +1,9 @@
+import type { TraceHeaders } from '@token-broker/client/tracing';
 import { Redacted } from '@token-broker/foundation';
 import { isIdentifier } from '@token-broker/protocol';
 import { usageFailure } from './command-failure.js';
 import type { Context } from './contexts/context.js';
+import { traceOf } from './trace.js';
 
 const DEFAULT_SERVER = 'nats://127.0.0.1:4222';
 
@@ -45,6 +47,8 @@ export interface ConnectionSettings {
   readonly subjectPrefix?: string;
   /** Bounds connecting, and each request. */
   readonly timeoutMs: number;
+  /** The trace that requests belong to. */
+  readonly trace?: TraceHeaders;
 }
 
 /** Where settings come from beside the options. */
@@ -89,6 +93,7 @@ export async function connectionSettings(
     login,
     caller,
     timeoutMs: options.timeout,
+    ...traceOf(source),
     ...(subjectPrefix === undefined ? {} : { subjectPrefix }),
     ...(caFile === undefined ? {} : { ca: await contentOf(caFile, '--tls-ca', source) }),
   };

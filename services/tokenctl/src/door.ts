@@ -1,5 +1,6 @@
 import { createTokenBroker } from '@token-broker/client';
 import { createOperator } from '@token-broker/client/operator';
+import { createFixedTracing } from '@token-broker/client/tracing';
 import type { Clock } from '@token-broker/foundation';
 import type { ConnectionSettings } from './connection-settings.js';
 import { connectNats, lostConnection } from './nats-connection.js';
@@ -8,7 +9,7 @@ import type { Door } from './surroundings.js';
 
 /** Connects to NATS and speaks to the brokers through the client library. */
 export async function openDoor(settings: ConnectionSettings, clock: Clock): Promise<Door> {
-  const { caller, subjectPrefix, timeoutMs } = settings;
+  const { caller, subjectPrefix, timeoutMs, trace } = settings;
   const connection = await connectNats(settings, clock);
   const shared = {
     connection,
@@ -16,6 +17,7 @@ export async function openDoor(settings: ConnectionSettings, clock: Clock): Prom
     requestTimeoutMs: timeoutMs,
     clock,
     ...(subjectPrefix === undefined ? {} : { subjectPrefix }),
+    ...(trace === undefined ? {} : { tracing: createFixedTracing(trace) }),
   };
   let leaving = false;
   // The driver gives up for good when credentials are withdrawn; a request would only notice at its deadline.

@@ -38,7 +38,7 @@ export function openHttpDoor(settings: HttpSettings, clock: Clock): Door {
 }
 
 function send(settings: HttpSettings, verb: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-  const { url, token, cert, key, ca } = settings;
+  const { url, token, cert, key, ca, trace } = settings;
   const request = url.startsWith('https:') ? requestOverTls : requestInClear;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
@@ -54,6 +54,7 @@ function send(settings: HttpSettings, verb: string, body: Uint8Array, signal: Ab
         headers: {
           'content-type': 'application/json',
           'content-length': body.length,
+          ...trace,
           ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
         },
         ...(cert === undefined ? {} : { cert }),

@@ -1,7 +1,9 @@
+import type { TraceHeaders } from '@token-broker/client/tracing';
 import { Redacted } from '@token-broker/foundation';
 import { usageFailure } from './command-failure.js';
 import { contentOf, type GlobalOptions, type SettingsSource } from './connection-settings.js';
 import type { Context } from './contexts/context.js';
+import { traceOf } from './trace.js';
 
 /** Where a broker's HTTP door is, and who we are to it. */
 export interface HttpSettings {
@@ -14,6 +16,8 @@ export interface HttpSettings {
   readonly ca?: string;
   /** Bounds each request. */
   readonly timeoutMs: number;
+  /** The trace that requests belong to. */
+  readonly trace?: TraceHeaders;
 }
 
 /**
@@ -54,6 +58,7 @@ export async function httpSettings(
   return {
     url: checkedUrl(url),
     timeoutMs: options.timeout,
+    ...traceOf(source),
     ...(token === undefined ? {} : { token: new Redacted(token) }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key: new Redacted(key) }),

@@ -1,9 +1,6 @@
 import type { BudgetStatus, RevokeReply, StatusReply } from '@token-broker/protocol';
-import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import { REVOKED, runOn, STATUS, type Given, type Outcome } from './fakes/run.js';
-
-const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
+import { REVOKED, run, STATUS, type Given, type Outcome } from './fakes/run.js';
 
 describe('revoke --at-provider', () => {
   const revoke = (provider: RevokeReply['provider'], ...more: string[]): Promise<Outcome> =>

@@ -1,11 +1,9 @@
 import { failure, LIMITS, TokenBrokerError } from '@token-broker/protocol';
-import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import { errorOf, runOn, throwing, type Given, type Outcome } from './fakes/run.js';
+import { errorOf, run, throwing, type Given, type Outcome } from './fakes/run.js';
 
 const SECRET = '1//canary-refresh_token~';
 
-const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 const set = (given?: Given, ...more: string[]): Promise<Outcome> =>
   run(['refresh-token', 'set', 'mailbox', ...more], { secret: SECRET, ...given });
 

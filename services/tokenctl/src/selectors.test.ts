@@ -2,17 +2,7 @@ import { createHash } from 'node:crypto';
 import type { RevokeReply } from '@token-broker/protocol';
 import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import {
-  errorOf,
-  GENERATION,
-  PAUSED,
-  REVOKED,
-  runOn,
-  STATUS,
-  throwing,
-  type Given,
-  type Outcome,
-} from './fakes/run.js';
+import { errorOf, GENERATION, PAUSED, REVOKED, run, STATUS, throwing } from './fakes/run.js';
 
 const DIGEST = createHash('sha256').update('leaked-token').digest('hex');
 /** Of the clock that a run has. */
@@ -21,8 +11,6 @@ const at = (ms: number): string => new Date(ms).toISOString();
 
 /** What spares a revocation its questions. */
 const SURE = ['--yes', '--reason', 'a test'];
-
-const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 
 describe('revoke', () => {
   it.each<[string[], object, string]>([

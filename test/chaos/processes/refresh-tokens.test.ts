@@ -3,13 +3,15 @@ import { eventually, type IdentityProviderOptions } from '@token-broker/testing'
 import { Redis } from 'ioredis';
 import { afterEach, expect, it, vi } from 'vitest';
 import { ask } from '../../integration/asking.js';
-import { CLIENT_ID, sourceSettings, startStack, type Settings, type Stack } from '../../integration/stack.js';
+import { CLIENT_ID, startStack, type Settings, type Stack } from '../../integration/stack.js';
 import { tokenctl } from '../../integration/tokenctl.js';
 import { answersTo, coldClients, slowestMs, timedGet, tokensOf } from './callers.js';
 import {
   holderAmong,
   IDP_TIMEOUT_MS,
   LOCK_MS,
+  patientWithRedis,
+  shortCalls,
   SLACK_MS,
   startReplicas,
   stopReplicas,
@@ -53,18 +55,10 @@ async function start(
 }
 
 function withRefreshTokens(settings: Settings, idp: Stack['idp']): Settings {
-  const source = sourceSettings(idp, {
-    grant: 'refresh_token',
-    // A call is one request: discovery would be a second one within its time.
-    issuer: undefined,
-    tokenEndpoint: idp.tokenEndpoint,
-    timeout: `${String(IDP_TIMEOUT_MS)}ms`,
-    lockTime: `${String(LOCK_MS)}ms`,
-  });
   return {
     ...settings,
-    redis: { ...(settings['redis'] as Settings), commandTimeout: '5s' },
-    sources: { [SOURCE]: source },
+    redis: patientWithRedis(settings),
+    sources: { [SOURCE]: shortCalls(idp, { grant: 'refresh_token' }) },
     callers: { orders: { sources: '*' }, ops: { sources: ['*'], admin: true } },
   };
 }

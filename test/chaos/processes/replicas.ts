@@ -109,18 +109,28 @@ export function startServers(tokenTransform?: (accessToken: string) => string): 
   });
 }
 
-/** Short times for a call, long ones for Redis: a loaded machine must not add faults of its own to those of a case. */
-function withShortLocks(settings: Settings, idp: Stack['idp']): Settings {
-  const source = sourceSettings(idp, {
+/** A source whose calls, and whose locks, last a short time. */
+export const shortCalls = (idp: Stack['idp'], change: Settings = {}): Settings =>
+  sourceSettings(idp, {
     // A call is one request: discovery would be a second one within its time.
     issuer: undefined,
     tokenEndpoint: idp.tokenEndpoint,
     timeout: `${String(IDP_TIMEOUT_MS)}ms`,
     lockTime: `${String(LOCK_MS)}ms`,
+    ...change,
   });
+
+/** Long times for Redis: a loaded machine must not add faults of its own to those of a case. */
+export const patientWithRedis = (settings: Settings): Settings => ({
+  ...(settings['redis'] as Settings),
+  commandTimeout: '5s',
+});
+
+function withShortLocks(settings: Settings, idp: Stack['idp']): Settings {
+  const source = shortCalls(idp);
   return {
     ...settings,
-    redis: { ...(settings['redis'] as Settings), commandTimeout: '5s' },
+    redis: patientWithRedis(settings),
     sources: { 'payments-api': source, 'orders-api': source },
   };
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { Redis } from 'ioredis';
+import { pair } from './paired-sockets.js';
 import { digestOf, SCRIPT_FILES, scriptText } from './scripts.js';
 import type { Address } from './virtual-address.js';
 
@@ -38,17 +39,7 @@ export async function startShiftedClock(redis: Address, direct: Redis): Promise<
       kept = Buffer.from(seen.subarray(whole));
     });
     server.pipe(client);
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      open.add(one);
-      one.on('error', () => other.destroy());
-      one.on('close', () => {
-        open.delete(one);
-        other.destroy();
-      });
-    }
+    pair(client, server, open);
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');

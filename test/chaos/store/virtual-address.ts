@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { pair } from './paired-sockets.js';
 
 export interface Address {
   readonly host: string;
@@ -21,18 +22,9 @@ export async function startVirtualAddress(first: Address): Promise<VirtualAddres
   };
   const listener = createServer((client) => {
     const server = connect(target.port, target.host);
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      open.add(one);
-      one.on('error', () => other.destroy());
-      one.on('close', () => {
-        open.delete(one);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
+    pair(client, server, open);
+    client.pipe(server);
+    server.pipe(client);
   });
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');

@@ -1,5 +1,6 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
 import { broker, grown, ifAny, lately, maxBy, nearCache, quantile, rate, sumBy } from '../model/promql.js';
+import { answersByLayer } from './traffic-panels.js';
 import { JOB } from './variables.js';
 
 const requests = broker('requests_total');
@@ -39,13 +40,7 @@ export const overview: Dashboard = {
     {
       title: 'Requests',
       panels: [
-        panel(
-          'stacked',
-          'reqps',
-          'Where answers come from',
-          'memory and redis cost nothing; idp began a call; flight joined one.',
-          [query('{{layer}}', sumBy('layer', rate(requests)))],
-        ),
+        answersByLayer(requests),
         faultPanel('lines', 'short', 'Requests that got no token', 'By what the caller was told.', [
           query(
             '{{source}} {{outcome}}',

@@ -1,10 +1,9 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
-import { broker, grown, ifAny, lately, maxBy, rate, sumBy } from '../model/promql.js';
+import { brokerWhere, grown, ifAny, lately, maxBy, sumBy } from '../model/promql.js';
+import { callsByReason } from './traffic-panels.js';
 import { JOB, SOURCES } from './variables.js';
 
-const CHOSEN = 'source=~"$source"';
-const of = (metric: string, matchers = ''): string =>
-  broker(metric, matchers === '' ? CHOSEN : `${CHOSEN}, ${matchers}`);
+const of = brokerWhere('source=~"$source"');
 
 export const quota: Dashboard = {
   uid: 'token-broker-quota',
@@ -55,13 +54,7 @@ export const quota: Dashboard = {
     {
       title: 'What it is used for',
       panels: [
-        panel(
-          'stacked',
-          'reqps',
-          'Calls by reason',
-          'miss: nobody had one. refresh: ahead of expiry. revoked, rejected: again.',
-          [query('{{reason}}', sumBy('reason', rate(of('idp_calls_total'))))],
-        ),
+        callsByReason(of('idp_calls_total')),
         panel(
           'bars',
           'short',

@@ -67,13 +67,9 @@ export const revocation: Dashboard = {
             ),
           ],
         ),
-        faultPanel(
-          'bars',
-          'short',
-          'Stragglers',
-          'Receipts that were waited for in vain. The command and the audit log name them.',
-          [query('{{by}}', ifAny(sumBy('by', `increase(${broker('revocation_stragglers_total')}[$__range])`)))],
-        ),
+        faultPanel('bars', 'short', 'Stragglers', 'Receipts that were waited for in vain. The command names them.', [
+          query('{{by}}', ifAny(sumBy('by', `increase(${broker('revocation_stragglers_total')}[$__range])`))),
+        ]),
       ],
     },
     {
@@ -121,6 +117,35 @@ export const revocation: Dashboard = {
         faultPanel('bars', 'short', 'Rejected tokens', '401s that services reported, in the time that is looked at.', [
           query('{{source}} {{outcome}}', ifAny(sumBy('source, outcome', grown(broker('rejected_reports_total'))))),
         ]),
+      ],
+    },
+    {
+      title: 'The doors, and what is written down',
+      panels: [
+        faultPanel(
+          'bars',
+          'short',
+          'Audit records that were not written in time',
+          'late: tried again until it can be written. dropped: gone.',
+          [
+            query(
+              '{{outcome}}',
+              ifAny(sumBy('outcome', `increase(${broker('audit_records_total', 'outcome!="written"')}[$__range])`)),
+            ),
+          ],
+        ),
+        faultPanel(
+          'bars',
+          'short',
+          'Requests refused at the HTTP door',
+          'Without credentials that count. The audit trail has their addresses.',
+          [
+            query(
+              '{{instance}}',
+              ifAny(sumBy('instance', `increase(${broker('http_requests_refused_total')}[$__range])`)),
+            ),
+          ],
+        ),
       ],
     },
     {

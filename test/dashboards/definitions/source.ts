@@ -1,10 +1,10 @@
 import { faultPanel, panel, query, type Dashboard } from '../model/dashboard.js';
-import { broker, grown, ifAny, lately, maxBy, nearCache, quantile, rate, sumBy } from '../model/promql.js';
+import { brokerWhere, grown, ifAny, lately, maxBy, nearCache, quantile, rate, sumBy } from '../model/promql.js';
+import { answersByLayer, callsByReason } from './traffic-panels.js';
 import { JOB, ONE_SOURCE } from './variables.js';
 
 const CHOSEN = 'source="$source"';
-const of = (metric: string, matchers = ''): string =>
-  broker(metric, matchers === '' ? CHOSEN : `${CHOSEN}, ${matchers}`);
+const of = brokerWhere(CHOSEN);
 
 export const source: Dashboard = {
   uid: 'token-broker-source',
@@ -15,13 +15,7 @@ export const source: Dashboard = {
     {
       title: 'Requests',
       panels: [
-        panel(
-          'stacked',
-          'reqps',
-          'Where answers come from',
-          'memory and redis cost nothing; idp began a call; flight joined one.',
-          [query('{{layer}}', sumBy('layer', rate(of('requests_total'))))],
-        ),
+        answersByLayer(of('requests_total')),
         panel('lines', 'reqps', 'Who asks', 'By caller.', [
           query('{{caller}}', sumBy('caller', rate(of('requests_total')))),
         ]),
@@ -76,13 +70,7 @@ export const source: Dashboard = {
     {
       title: 'Its identity provider',
       panels: [
-        panel(
-          'stacked',
-          'reqps',
-          'Calls by reason',
-          'miss: nobody had one. refresh: ahead of expiry. revoked, rejected: again.',
-          [query('{{reason}}', sumBy('reason', rate(of('idp_calls_total'))))],
-        ),
+        callsByReason(of('idp_calls_total')),
         panel('lines', 's', 'Time of a call', 'In the time that is looked at.', [
           query(
             'p50',

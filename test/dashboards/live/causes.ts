@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, symlink, writeFile } from 'node:fs/promises';
 import { decode, encode, LIMITS, syncReplySchema, type SyncReply, type SyncRequest } from '@token-broker/protocol';
 import { eventually } from '@token-broker/testing';
 import { Redis } from 'ioredis';
@@ -234,6 +234,24 @@ export const CAUSES: readonly Cause[] = [
       await billing.flush();
     },
     shows: on('overview', ['Requests that were dropped']),
+  },
+  {
+    what: 'somebody at the HTTP door without credentials',
+    happens: ({ governed: { stack } }) => {
+      const { host = '', port = 0 } = stack.brokers[0]?.admin ?? {};
+      return fetch(`http://${host}:${String(port)}/v1/admin/status`, { method: 'POST' });
+    },
+    shows: on('revocation', ['Requests refused at the HTTP door']),
+  },
+  {
+    what: 'a disk that is full, and a revocation then',
+    happens: async ({ auditPath, operator }) => {
+      await rm(auditPath);
+      await symlink('/dev/full', auditPath);
+      await operator.revoke({ selector: { source: 'calm' }, reason: 'a test' });
+    },
+    shows: [...on('revocation', ['Audit records that were not written in time']), 'alert TokenBrokerAuditBehind'],
+    ends: ({ auditPath }) => rm(auditPath),
   },
   {
     what: 'a renewal that is late',

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { registerMetrics } from '@token-broker/client/metrics';
 import type { Operator } from '@token-broker/client/operator';
-import { createSystemClock, type Timer } from '@token-broker/foundation';
+import { createSystemClock, randomId, systemRandom, type Timer } from '@token-broker/foundation';
 import { eventually, startPrometheus, type Prometheus } from '@token-broker/testing';
 import type { NatsConnection } from 'nats';
 import * as prometheusClient from 'prom-client';
@@ -22,6 +25,8 @@ export interface Deployment {
   /** A connection of the caller `billing`, for what no client library would send. */
   readonly billing: NatsConnection;
   readonly prometheus: Prometheus;
+  /** Of the brokers. */
+  readonly auditPath: string;
   /** Begins what goes on from then on: requests for `calm` and `renewed`, uses of the near cache. */
   startTraffic(): void;
   stop(): Promise<void>;
@@ -29,6 +34,8 @@ export interface Deployment {
 
 export async function startDeployment(): Promise<Deployment> {
   const names = Object.keys(SOURCES).map((name) => ({ name, audiences: 'any' }));
+  const folder = await mkdtemp(join(tmpdir(), 'dashboards-'));
+  const auditPath = join(folder, 'audit.jsonl');
   const governed = await startGovernedStack({
     brokers: BROKERS,
     // A near cache is suspect after three ticks of silence: a machine that is busy is silent for a part of a second.
@@ -36,6 +43,13 @@ export async function startDeployment(): Promise<Deployment> {
     sources: SOURCES,
     answer: createFates(),
     callers: { billing: { sources: names } },
+    sections: {
+      audit: { file: auditPath },
+      http: {
+        listen: '127.0.0.1:0',
+        admin: { listen: '127.0.0.1:0', tokens: [{ caller: 'ops', token: randomId(systemRandom).repeat(2) }] },
+      },
+    },
   });
   const { stack } = governed;
   const client = await stack.client('orders');
@@ -77,6 +91,7 @@ export async function startDeployment(): Promise<Deployment> {
     operator: await stack.operator(),
     billing: await stack.connectAs('billing'),
     prometheus,
+    auditPath,
     startTraffic: goRound,
     async stop() {
       round?.cancel();
@@ -84,6 +99,7 @@ export async function startDeployment(): Promise<Deployment> {
       page.closeAllConnections();
       page.close();
       await governed.stop();
+      await rm(folder, { recursive: true });
     },
   };
 }

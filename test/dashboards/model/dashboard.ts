@@ -88,13 +88,6 @@ export function panel(
 }
 
 /** A panel that has data only while, or since, something was wrong. */
-export function faultPanel(
-  draws: Drawing,
-  unit: Unit,
-  title: string,
-  description: string,
-  queries: Queries,
-  details: Details = {},
-): Panel {
-  return { title, description, draws, unit, queries: listed(queries), isFault: true, ...details };
+export function faultPanel(...of: Parameters<typeof panel>): Panel {
+  return { ...panel(...of), isFault: true };
 }

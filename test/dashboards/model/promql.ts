@@ -7,6 +7,11 @@ export function broker(metric: string, matchers = ''): string {
   return `${PREFIX}${metric}{job="$job"${matchers === '' ? '' : `, ${matchers}`}}`;
 }
 
+/** Metrics of the brokers where this holds too, such as `source="$source"`. */
+export function brokerWhere(chosen: string): (metric: string, matchers?: string) => string {
+  return (metric, matchers = '') => broker(metric, matchers === '' ? chosen : `${chosen}, ${matchers}`);
+}
+
 /** A metric of the services' near caches, whose jobs are their own. */
 export function nearCache(metric: string): string {
   return `${PREFIX}client_${metric}`;

@@ -53,11 +53,11 @@ export const SCRIPT_BUGS: readonly Bug[] = [
     what: 'A revocation raises the floor to the record that it finds, not above every claim that was made.',
     scripts: (scripts) => ({
       ...scripts,
-      revoke: (script, target, index, id, policy) => {
+      revoke: (script, target, index, id, policy, upTo) => {
         const { partition } = script;
         const record = target.kind === 'slot' ? partition.slot(target.slot).record : undefined;
         const floor = record?.generation ?? 0;
-        return scripts.revoke(seen(script, { nextGeneration: () => floor }), target, index, id, policy);
+        return scripts.revoke(seen(script, { nextGeneration: () => floor }), target, index, id, policy, upTo);
       },
     }),
   },

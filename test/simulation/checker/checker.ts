@@ -125,7 +125,7 @@ export class Checker {
         return `${now.slot}: generation ${String(now.generation)} was claimed while the call for ${String(other.generation)} is in the air`;
       });
     }
-    this.#expect('G1', now.live === undefined || now.live.leftOfLife <= FRESH || now.hasJumped, () => {
+    this.#expect('G1', now.live === undefined || now.live.leftOfLife <= FRESH || now.isDue, () => {
       return `${now.slot}: a call was begun while a token with ${((now.live?.leftOfLife ?? 0) * 100).toFixed(0)} % of its life counts`;
     });
     this.#reservations.set(key, [...others, now]);

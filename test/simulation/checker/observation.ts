@@ -44,8 +44,11 @@ export interface Reserved extends Order {
   readonly callMs: number;
   /** The live record at that moment, and the part of its life that was left. */
   readonly live: { readonly generation: number; readonly leftOfLife: number } | undefined;
-  /** The clock of the process was set on, or its machine slept, while that record lived: it takes it for older than it is. */
-  readonly hasJumped: boolean;
+  /**
+   * There is a reason to replace it before its time: the clock of the process was set on, or its machine slept, so that it takes
+   * the record for older than it is; or an operator has ordered a graceful revocation.
+   */
+  readonly isDue: boolean;
 }
 
 export interface Called extends Order {

@@ -4,6 +4,7 @@ import {
   createNatsBus,
   createNatsService,
   JOURNAL_SCRIPTS,
+  noTracing,
   type Service,
   type ServiceRequest,
 } from '@token-broker/broker/simulation';
@@ -109,6 +110,7 @@ export class BrokerHost {
         audit: auditTo(world.noteOf(name)),
         metrics: upstream.metrics(NO_METRICS, process),
         traitsOf,
+        tracing: noTracing,
         createProvider: (source) => {
           const mayRotate = source.provider === 'oauth2' && source.grant.kind === 'refresh_token';
           const provider = world.idp.provider(source.name, mayRotate, shape.timeoutMs, process);

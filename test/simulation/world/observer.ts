@@ -32,7 +32,10 @@ export class Observer implements Watch {
   readonly upstream: UpstreamObserver;
   readonly #world: Surroundings;
   readonly #checker: Checker;
+  /** By the id of each script: a revocation of many targets has one for each. */
   readonly #orders = new Map<string, Ordered>();
+  /** By the id of a revocation: those of its scripts. */
+  readonly #parts = new Map<string, Set<string>>();
   /** Revocations whose event NATS has taken. */
   readonly #taken = new Set<string>();
   /** By partition and target: when a floor was last confirmed. */
@@ -71,8 +74,10 @@ export class Observer implements Watch {
         const reply = scripts.reserve(script, request);
         if (reply.kind === 'go') {
           const { slot, recipe } = address;
-          const { generation, isRefetch } = reply;
+          const { generation } = reply;
           const { epoch } = reply.asOf;
+          const isReplaced = this.#world.isReplaced(slot);
+          const isRefetch = reply.isRefetch || isReplaced;
           this.upstream.claimed(request.attempt, { slot, recipe, epoch, generation, isRefetch });
           this.#tell(process, {
             kind: 'reserved',
@@ -84,7 +89,7 @@ export class Observer implements Watch {
             redisMs: script.nowMs,
             callMs: request.callMs,
             live: isLive ? { generation: record.generation, leftOfLife: life } : undefined,
-            hasJumped: this.#hasJumped(process),
+            isDue: this.#hasJumped(process) || (isLive && request.wantGreaterThan === record.generation && isReplaced),
           });
         }
         return reply;
@@ -132,6 +137,8 @@ export class Observer implements Watch {
         const order = this.#orders.get(id) ?? { target, floors: new Map<number, number>(), durable: false };
         this.#orders.set(id, order);
         order.floors.set(index, reply.floor);
+        const parts = this.#parts.get(revocationOf(id)) ?? new Set();
+        this.#parts.set(revocationOf(id), parts.add(id));
         const slots = this.#covered(target, index).map(({ slot }) => slot);
         this.revokedSlots += slots.length;
         const { epoch } = reply.asOf;
@@ -237,21 +244,34 @@ export class Observer implements Watch {
   }
 
   #revocationReturned(process: SimulatedProcess, reply: Record<string, unknown>): void {
-    const { id, complete, durable, broadcast } = reply;
-    const order = typeof id === 'string' ? this.#orders.get(id) : undefined;
-    if (typeof id !== 'string') return;
-    if (order === undefined) {
+    const { id, complete } = reply;
+    // It hit nothing, or has failed.
+    if (typeof id !== 'string' || id === '') return;
+    const parts = [...(this.#parts.get(id) ?? [])].filter((part) => this.#orders.has(part));
+    if (parts.length === 0) {
       const what = 'a revocation was reported as complete, and Redis has never heard of it';
       // What was emptied has forgotten it.
       if (complete === true && this.#replacedAtMs === Number.NEGATIVE_INFINITY)
         this.#checker.report('G7', what, this.#world.loop.nowMs);
       return;
     }
+    for (const part of parts) this.#partReturned(process, part, id, reply);
+    this.#world.pass('revocation-returned', process);
+  }
+
+  #partReturned(
+    process: SimulatedProcess,
+    part: string,
+    id: string,
+    { complete, durable, broadcast }: Record<string, unknown>,
+  ): void {
+    const order = this.#orders.get(part);
+    if (order === undefined) return;
     const { target, floors } = order;
     order.durable = durable === true && complete === true;
     this.#tell(process, {
       kind: 'revocation-returned',
-      id,
+      id: part,
       complete: complete === true,
       durable: durable === true,
       broadcast: broadcast === true,
@@ -261,7 +281,6 @@ export class Observer implements Watch {
       standing: this.#standing(target),
       wasTaken: this.#taken.has(id),
     });
-    this.#world.pass('revocation-returned', process);
   }
 
   /** What Redis holds against a target at this moment, by partition. */
@@ -313,4 +332,9 @@ export class Observer implements Watch {
     this.#world.timeline?.observe(observation);
     this.#checker.observe(observation);
   }
+}
+
+/** Scripts of a revocation of many targets have a number behind its id. */
+function revocationOf(script: string): string {
+  return script.split('.')[0] ?? script;
 }

@@ -10,6 +10,8 @@ const ATTENTIVE_MS = 1_000;
 const SLOW_MS = 6_000;
 const RETRY_MS = 500;
 
+type Order = Parameters<Operator['revoke']>[0];
+
 /** Operations: they revoke, and they give sources refresh tokens. */
 export class OperatorHost {
   readonly process: SimulatedProcess;
@@ -20,6 +22,8 @@ export class OperatorHost {
   readonly #seenTo = new Set<string>();
   /** Revocations that were answered, and those that failed. */
   readonly counts = { complete: 0, incomplete: 0, failed: 0 };
+  /** Slots of graceful revocations: their fetches may outlive the answer, and be made again by others. */
+  readonly #replaced = new Set<string>();
 
   constructor(world: Surroundings) {
     this.#world = world;
@@ -33,11 +37,25 @@ export class OperatorHost {
     });
   }
 
-  async revoke(selector: Parameters<Operator['revoke']>[0]['selector'], wait: boolean): Promise<void> {
+  async revoke(selector: Order['selector'], wait: boolean): Promise<void> {
+    await this.#order({ selector, ...(wait ? { wait, timeoutMs: 2_000 } : {}) });
+  }
+
+  /** Fetches successors first. A fetch that was begun may go on after the answer. */
+  async replace(slot: string): Promise<void> {
+    this.#replaced.add(slot);
+    await this.#order({ selector: { slot }, graceful: true, timeoutMs: 4_000 });
+  }
+
+  /** Whether the token of a slot is to be replaced before its time. */
+  replaces(slot: string): boolean {
+    return this.#replaced.has(slot);
+  }
+
+  async #order(order: Omit<Order, 'reason'>): Promise<void> {
     this.#world.pass('revocation-ordered', undefined);
     try {
-      const request = { selector, reason: 'simulated', ...(wait ? { wait, timeoutMs: 2_000 } : {}) };
-      const { complete } = await this.#operator.revoke(request);
+      const { complete } = await this.#operator.revoke({ ...order, reason: 'simulated' });
       this.counts[complete ? 'complete' : 'incomplete']++;
     } catch {
       this.counts.failed++;

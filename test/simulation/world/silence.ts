@@ -1,7 +1,9 @@
 import type { Audit, Log, LogFields, Metrics } from '@token-broker/broker/simulation';
 
 /** Metrics that nobody reads. */
-export const NO_METRICS = new Proxy({} as Metrics, { get: () => () => undefined });
+export const NO_METRICS = new Proxy({} as Metrics, {
+  get: (_, name) => (name === 'hitCounter' ? () => () => undefined : () => undefined),
+});
 
 /** The broker's log, as notes in a timeline where there is one. */
 export function logTo(note: ((text: string) => void) | undefined): Log {

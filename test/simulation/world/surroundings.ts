@@ -49,5 +49,7 @@ export interface Surroundings {
   scripts(process: SimulatedProcess): Scripts;
   /** A source has no refresh token that is good, and somebody has noticed. */
   reauthorise(source: string): void;
+  /** An operator has ordered a successor for the token of a slot. */
+  isReplaced(slot: string): boolean;
   noteOf(process: string): ((text: string) => void) | undefined;
 }

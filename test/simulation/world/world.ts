@@ -137,6 +137,10 @@ export class World implements Surroundings {
     this.operator.reauthorise(source);
   }
 
+  isReplaced(slot: string): boolean {
+    return this.operator.replaces(slot);
+  }
+
   /** The scripts of Redis for one process: sabotaged where that is the point of the run, and observed. */
   scripts(process: SimulatedProcess): Scripts {
     return this.observer.scripts(this.sabotage?.scripts?.(SCRIPTS) ?? SCRIPTS, process);

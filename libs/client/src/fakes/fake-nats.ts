@@ -1,4 +1,5 @@
 import type { Clock } from '@token-broker/foundation';
+import type { MessageHeaders } from '../traced-requests.js';
 import type { NatsCallback, NatsConnectionLike, NatsMessageLike, NatsStatusLike } from '../nats-connection.js';
 
 /** What becomes of a message: it passes, is lost, or comes once after each of the delays, in ms. */
@@ -56,13 +57,20 @@ export class FakeNats {
   }
 }
 
+interface Published {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string | undefined;
+  /** All that was said beside the data. */
+  readonly options: { readonly reply?: string; readonly headers?: MessageHeaders };
+}
+
 /** One client's connection to a {@link FakeNats}, with the shape that both NATS libraries share. */
 export class FakeConnection implements NatsConnectionLike {
   /** Patterns that are subscribed to now. */
   readonly subscribed: string[] = [];
   /** Every publish, in order. */
-  readonly published: { readonly subject: string; readonly data: Uint8Array; readonly reply: string | undefined }[] =
-    [];
+  readonly published: Published[] = [];
   incoming: Meddling = () => 'pass';
   outgoing: Meddling = () => 'pass';
   closed = false;
@@ -76,9 +84,13 @@ export class FakeConnection implements NatsConnectionLike {
     this.#nats = nats;
   }
 
-  publish(subject: string, data: Uint8Array = new Uint8Array(0), options: { reply?: string } = {}): void {
+  publish(
+    subject: string,
+    data: Uint8Array = new Uint8Array(0),
+    options: { reply?: string; headers?: MessageHeaders } = {},
+  ): void {
     if (this.closed) throw new Error('CONNECTION_CLOSED');
-    this.published.push({ subject, data, reply: options.reply });
+    this.published.push({ subject, data, reply: options.reply, options });
     this.#meddle(this.outgoing({ subject, data, reply: options.reply }), () => {
       this.#nats.publish(subject, data, options.reply);
     });

@@ -177,6 +177,7 @@ export class NearCache {
     const token = createToken(arrival, clock);
     const entry: Entry = {
       token,
+      answer: undefined,
       epoch: arrival.epoch,
       generation: arrival.generation,
       asOf: arrival.asOf,
@@ -279,6 +280,7 @@ export class NearCache {
     const byMs = arrival.expiresAtMs - entry.expiresAtMs;
     entry.expiresAtMs = arrival.expiresAtMs;
     entry.token = createToken(arrival, this.options.clock);
+    entry.answer = undefined;
     this.#schedule(entry, entry.refreshAtMs + byMs);
   }
 

@@ -106,6 +106,7 @@ function inEpoch(cache: NearCache, state: SlotState, entry: Entry, epoch: number
   const { generation, expiresAtMs } = entry;
   const content = { accessToken, tokenType, scope, username, verified, epoch, generation, expiresAtMs };
   entry.token = createToken(content, cache.options.clock);
+  entry.answer = undefined;
   entry.epoch = epoch;
   noticeGeneration(state, epoch, generation);
   state.takenGeneration = generation;

@@ -39,6 +39,8 @@ export interface ChannelKey {
 /** A token that is held, with the moments that decide whether it may be handed out. All on `clock.elapsedMs()`. */
 export interface Entry {
   token: Token;
+  /** `token`, for those who await it; made by the first of them. */
+  answer: Promise<Token> | undefined;
   epoch: number;
   readonly generation: number;
   /** The number of the last invalidation that is known not to have hit it. */

@@ -8,10 +8,10 @@ import { ConfigurationInForce, type ReloadResult } from './configuration-in-forc
 import { lenderOf } from './requests/lending.js';
 import { listenToEvents } from './event-listener.js';
 import { FamilyEnds } from './revocation/family-ends.js';
+import { gaugesNow } from './gauges.js';
 import { GetToken } from './requests/get-token.js';
 import { Governor } from './upstream/governor.js';
 import { Inquiries } from './cluster/inquiries.js';
-import { holdingsOf } from './memory/holdings.js';
 import { Keyring } from './tokens/keyring.js';
 import { LEASE_TICKS, LeaseKeeper } from './cluster/lease-keeper.js';
 import { Memory } from './memory/memory.js';
@@ -24,9 +24,11 @@ import { StoreError, type Store } from './ports/store.js';
 import type { Lender, Provider } from './ports/provider.js';
 import type { RefreshTokenJournal } from './ports/refresh-token-journal.js';
 import type { Gauges, Log, Metrics } from './ports/telemetry.js';
+import type { Tracing } from './ports/tracing.js';
 import type { UpstreamBudgets } from './ports/upstream-budgets.js';
 import { Publisher } from './cluster/publisher.js';
 import type { TraitsOf } from './sources/source-fingerprints.js';
+import { readinessOf, type Readiness } from './cluster/readiness.js';
 import { RecordCodec } from './tokens/record-codec.js';
 import { Refresher } from './refresher.js';
 import { RefreshTokens } from './upstream/refresh-tokens.js';
@@ -54,6 +56,7 @@ export interface BrokerPorts {
   readonly log: Log;
   readonly audit: Audit;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly traitsOf: TraitsOf;
   /** Makes a source's way to its upstream; `lend` is what it signs or asks with, where that is another source's. */
   readonly createProvider: (source: SourceConfiguration, lend: Lender) => Provider;
@@ -74,18 +77,16 @@ const ELSEWHERE_MS = 1_000;
 /** One broker replica: the use cases, wired to their ports. It knows neither NATS nor Redis. */
 export class Broker {
   readonly #ports: BrokerPorts;
-  readonly #sync: Sync;
   readonly #configuration: ConfigurationInForce;
   readonly #leaseMs: number;
   readonly #governor: Governor;
-  readonly #budgetWatch: BudgetWatch;
-  readonly #demandMs: number;
   readonly #refreshTokens: RefreshTokens;
   readonly #sources: Sources;
   readonly #memory: Memory;
   readonly #getToken: GetToken;
   readonly #leaseKeeper: LeaseKeeper;
   readonly #refresher: Refresher;
+  readonly #gauges: () => Promise<Gauges>;
   readonly #handlers: Readonly<
     Record<ServiceRequest['verb'], (request: ServiceRequest) => Uint8Array | Promise<Uint8Array>>
   >;
@@ -94,7 +95,7 @@ export class Broker {
 
   constructor(ports: BrokerPorts, configuration: Configuration) {
     this.#ports = ports;
-    const { clock, random, aead, store, locks, bus, subjects, log, audit, broker, version } = ports;
+    const { clock, random, aead, store, locks, bus, subjects, log, audit, tracing, broker, version } = ports;
     const { cluster, namespace } = configuration;
     const tally = new Tally(clock);
     const metrics = tally.listening(ports.metrics);
@@ -141,6 +142,7 @@ export class Broker {
       log,
       audit,
       metrics,
+      tracing,
       timing,
       recipeKey,
       governor,
@@ -153,14 +155,15 @@ export class Broker {
     const getToken = new GetToken({
       ...flight,
       routes,
-      subjects: subjectCheck,
+      subjectCheck,
       withoutRedis: new WithoutRedis({
-        ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics },
+        ...{ clock, random, memory, governor, timing, maxStalenessMs, log, metrics, tracing },
         isPaused: (source) => this.#leaseKeeper.paused.has(source),
       }),
       leaseMs,
       maxStalenessMs,
       readAlong: () => this.#leaseKeeper.readAlong(),
+      isBehindPeers: () => this.#leaseKeeper.isBehindPeers,
     });
     const lend = lenderOf({ clock, sources, getToken });
     const leaseKeeper = new LeaseKeeper({
@@ -202,7 +205,7 @@ export class Broker {
       store,
       memory,
       routes,
-      subjects: subjectCheck,
+      subjectCheck,
       getToken,
       publisher,
       sources,
@@ -211,10 +214,12 @@ export class Broker {
     });
     const sync = new Sync({ clock, store, memory, sources, leaseKeeper, getToken, metrics, log, timing });
     const budgetWatch = new BudgetWatch({ clock, sources, governor });
+    // Requests are served over one connection and events published over another: half of it is not enough.
+    const natsConnected = (): boolean => ports.service.isConnected() && bus.isConnected();
     const reporting: ReplicaReportPorts = {
       ...{ clock, store, memory, sources, tally, leaseKeeper, sync, broker, version, demandMs },
       startedAtMs: clock.elapsedMs(),
-      natsConnected: () => this.#isConnected(),
+      natsConnected,
       readiness: () => this.readiness(),
       plannedAtMs: (held) => this.#refresher.plannedAtMs(held),
     };
@@ -225,15 +230,12 @@ export class Broker {
     const administration = new Administration({
       ...revocation,
       ...reporting,
-      ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken },
+      ...{ codec, governor, budgetWatch, refreshTokens, inquiries, getToken, tracing },
       redisProblems: ports.redisProblems,
-      renew: (slot, above) => getToken.obtain(slot, above, 'revoked'),
+      renew: (slot, above, asked) => getToken.obtain(slot, above, 'revoked', { asked }),
       reload: () => this.reload(),
     });
-    this.#sync = sync;
     this.#governor = governor;
-    this.#budgetWatch = budgetWatch;
-    this.#demandMs = demandMs;
     this.#refreshTokens = refreshTokens;
     this.#sources = sources;
     this.#memory = memory;
@@ -251,6 +253,19 @@ export class Broker {
       brokers,
       demandMs,
     });
+    this.#gauges = () =>
+      gaugesNow({
+        clock,
+        store,
+        memory,
+        sources,
+        leaseKeeper,
+        getToken,
+        sync,
+        budgetWatch,
+        demandMs,
+        natsConnected,
+      });
     this.#leaseMs = leaseMs;
     this.#configuration = new ConfigurationInForce(
       {
@@ -352,45 +367,14 @@ export class Broker {
     return this.#configuration.reload();
   }
 
-  readiness(): { readonly ready: boolean; readonly checks: Readonly<Record<string, string>> } {
-    const { store, service, bus, clock } = this.#ports;
-    const hasLease = this.#memory.views.every((view) => view.hasLease(clock.elapsedMs(), this.#leaseMs));
-    const checks = {
-      redis: store.isAvailable() && hasLease ? 'ok' : 'Redis does not answer, or has not for three ticks',
-      nats: service.isConnected() ? 'ok' : 'the service is not connected to NATS',
-      events: bus.isConnected() ? 'ok' : 'the event connection to NATS is away',
-      state: this.#stopping ? 'draining' : this.#begun ? 'ok' : 'starting',
-    };
-    return { ready: Object.values(checks).every((check) => check === 'ok'), checks };
+  readiness(): Readiness {
+    const state = this.#stopping ? 'draining' : this.#begun ? 'ok' : 'starting';
+    return readinessOf({ ...this.#ports, memory: this.#memory, leaseMs: this.#leaseMs }, state);
   }
 
   /** What metrics show at this moment. Waits a moment for Redis, and does without it. Never rejects. */
-  async gauges(): Promise<Gauges> {
-    await this.#budgetWatch.look();
-    const nowMs = this.#ports.clock.elapsedMs();
-    return {
-      memoryEntries: this.#memory.size,
-      memoryBytes: this.#memory.bytes,
-      flights: this.#getToken.flights,
-      leaseAgeMs: this.#leaseKeeper.leaseAgeMs,
-      natsConnected: this.#isConnected(),
-      redisAvailable: this.#ports.store.isAvailable(),
-      heartbeatAgeMs: this.#leaseKeeper.heartbeatAgeMs,
-      brokers: this.#leaseKeeper.brokers.length,
-      holdingsBySource: holdingsOf(this.#memory, nowMs, this.#demandMs),
-      nearCachesSeen: this.#sync.nearCachesSeen,
-      nearCachesBySource: this.#sync.nearCachesBySource,
-      pausedBySource: new Map(
-        [...this.#sources.current.sources.keys()].map((name) => [name, this.#leaseKeeper.paused.has(name)]),
-      ),
-      budgets: this.#budgetWatch.budgets,
-    };
-  }
-
-  /** Requests are served over one connection and events published over another: half of it is not enough. */
-  #isConnected(): boolean {
-    const { service, bus } = this.#ports;
-    return service.isConnected() && bus.isConnected();
+  gauges(): Promise<Gauges> {
+    return this.#gauges();
   }
 
   async #begin(): Promise<void> {

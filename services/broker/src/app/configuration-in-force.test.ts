@@ -1,5 +1,5 @@
 import type { Configuration } from '@token-broker/configuration';
-import { Redacted } from '@token-broker/foundation';
+import { delay, Redacted } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica } from './fakes/fake-cluster.js';
@@ -129,6 +129,17 @@ describe('a reload', () => {
     await reload(two);
     expect(await two.get()).toMatchObject({ verified: true });
     expect(cluster.redis.partitions[0]?.policy).toBe(policy);
+  });
+
+  it('that a heartbeat sees half way is not taken for that of a peer, and not done twice', async () => {
+    const cluster = await clusterOf(1);
+    const one = replicaOf(cluster, ONE);
+    one.file = withScope('other');
+    // The version is registered in Redis, and is not in force here for some heartbeats.
+    one.store.wire = { fromRedis: (command) => (command === 'hgetall' ? delay(clock, 3 * TICK_MS) : undefined) };
+    await reload(one, 10 * TICK_MS);
+    expect(one.log.lines.filter(({ message }) => message.includes('a peer runs'))).toEqual([]);
+    expect(one.metrics.count('reloaded')).toBe(1);
   });
 
   it('ends the channel of a caller whose access it takes away', async () => {

@@ -47,7 +47,9 @@ export class ConfigurationInForce {
   readonly #owed = new Map<string, number>();
   #catchingUp = false;
   #owesReload = false;
-  #notedPolicy = 0;
+  /** The newest version of a peer that a heartbeat has seen. */
+  #noted = { policy: 0, fingerprint: '' };
+  #owesLook = false;
 
   constructor(ports: ConfigurationPorts, configuration: Configuration) {
     this.#ports = ports;
@@ -77,17 +79,16 @@ export class ConfigurationInForce {
 
   /** What the cluster runs, once a tick while Redis answers: the moment to do what is still owed. */
   notePolicy(policy: number, fingerprint: string): void {
-    const { sources, log } = this.#ports;
+    const { sources } = this.#ports;
     const { current } = sources;
     const isLost = fingerprint === '';
     if (fingerprint === current.fingerprint) {
       if (policy !== current.policy) sources.adoptPolicy(policy);
-    } else if (!isLost && policy > current.policy && policy !== this.#notedPolicy) {
-      this.#notedPolicy = policy;
-      log.warn('configuration: a peer runs a newer one; reading the file again');
-      this.#owesReload = true;
+    } else if (!isLost && policy > current.policy && policy !== this.#noted.policy) {
+      this.#noted = { policy, fingerprint };
+      this.#owesLook = true;
     }
-    if (isLost || this.#owesReload || this.#owed.size > 0) void this.#catchUp(isLost);
+    if (isLost || this.#owesLook || this.#owesReload || this.#owed.size > 0) void this.#catchUp(isLost);
   }
 
   async #catchUp(isLost: boolean): Promise<void> {
@@ -96,6 +97,7 @@ export class ConfigurationInForce {
     try {
       // Redis has lost everything: say again what the cluster runs.
       if (isLost) await this.begin();
+      if (this.#owesLook) await this.#inTurn(() => this.#lookAtPeers());
       if (this.#owesReload) await this.reload();
       await this.#inTurn(() => this.#cutOff());
     } catch (error) {
@@ -103,6 +105,17 @@ export class ConfigurationInForce {
     } finally {
       this.#catchingUp = false;
     }
+  }
+
+  /** In turn: what looked like a peer's may be a change of this replica's own that was registered and not in force yet. */
+  #lookAtPeers(): Promise<void> {
+    this.#owesLook = false;
+    const { current } = this.#ports.sources;
+    if (this.#noted.policy > current.policy && this.#noted.fingerprint !== current.fingerprint) {
+      this.#ports.log.warn('configuration: a peer runs a newer one; reading the file again');
+      this.#owesReload = true;
+    }
+    return Promise.resolve();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -51,7 +51,7 @@ export function listenToEvents(ports: EventListenerPorts): void {
   });
 
   on(ports, subjects.heartbeat(), heartbeatSchema, (heartbeat) => {
-    leaseKeeper.heardHeartbeat(heartbeat.broker === broker);
+    leaseKeeper.heardHeartbeat(heartbeat.broker === broker, heartbeat.ageMs);
   });
 
   on(ports, subjects.flight('*'), flightNoticeSchema, (notice) => {

@@ -68,8 +68,8 @@ export function getCommand(invocation: Invocation): Command {
       const obtained = await obtain(invocation, command, source, parameters, options);
       const { stdout, clock } = invocation.surroundings;
       stdout.write(`${renderToken(source, obtained.token, form, clock.wallMs())}\n`);
-      // What kubectl starts is not read by people, who would see this line with every command.
-      if (form !== 'exec-credential') describe(printer, source, obtained);
+      // What kubectl or an SDK starts is not read by people, who would see this line with every command.
+      if (form !== 'exec-credential' && form !== 'aws-credential-process') describe(printer, source, obtained);
       warn(printer, obtained.token, options.minTtl);
     });
 }

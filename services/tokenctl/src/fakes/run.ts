@@ -17,6 +17,7 @@ import {
   type SetRefreshTokenReply,
   type StatusReply,
 } from '@token-broker/protocol';
+import { VirtualClock } from '@token-broker/testing';
 import type { ConnectionSettings } from '../connection-settings.js';
 import type { HttpSettings } from '../http-settings.js';
 import { runTokenctl } from '../program.js';
@@ -247,6 +248,9 @@ export async function runOn(clock: Clock, args: readonly string[], given: Given 
   });
   return { code, stdout, stderr, settings, httpSettings, requests, questions, closed };
 }
+
+/** The same, at a time that stands still. */
+export const run = (args: readonly string[], given?: Given): Promise<Outcome> => runOn(new VirtualClock(), args, given);
 
 export function throwing(code: ErrorCode, message = 'it failed'): () => Promise<never> {
   return () => Promise.reject(new TokenBrokerError(failure(code, message)));

@@ -26,6 +26,6 @@ export function renderRecord(record: AuditRecord, style: Style): string {
   ].join(' ')}\n`;
 }
 
-function worded(fact: string | number | boolean): string {
-  return typeof fact === 'string' && /[\s"]/.test(fact) ? JSON.stringify(fact) : String(fact);
+function worded(fact: unknown): string {
+  return typeof fact === 'string' && !/[\s"]/.test(fact) ? fact : JSON.stringify(fact);
 }

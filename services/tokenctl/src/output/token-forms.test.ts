@@ -62,4 +62,27 @@ describe('a token for other programs', () => {
       status: { token: token.accessToken, expirationTimestamp: '2026-11-05T12:01:00Z' },
     });
   });
+
+  describe('of AWS', () => {
+    const parts = { AccessKeyId: 'ASIAEXAMPLE', SecretAccessKey: 'se/cr+et=', SessionToken: 'se//ssion==' };
+    const credential: Token = { ...token, tokenType: 'aws-credentials', accessToken: JSON.stringify(parts) };
+
+    it('is what credential_process prints, which ends no later than the token', () => {
+      expect(JSON.parse(renderToken('aws', credential, 'aws-credential-process', NOW))).toEqual({
+        Version: 1,
+        ...parts,
+        Expiration: '2026-11-05T12:01:00Z',
+      });
+    });
+
+    it('is refused where it is none, without a word of what it is', () => {
+      expect(() => renderToken('payments', token, 'aws-credential-process', NOW)).toThrow(
+        'the token of "payments" is no AWS credential: its type is bearer',
+      );
+      for (const accessToken of ['canary', '"canary"', '{"AccessKeyId":"canary"}', '{"AccessKeyId":1}', 'null'])
+        expect(() => renderToken('aws', { ...credential, accessToken }, 'aws-credential-process', NOW)).toThrow(
+          /^the AWS credential of "aws" has no (AccessKeyId|SecretAccessKey)$/,
+        );
+    });
+  });
 });

@@ -1,7 +1,8 @@
 import type { Token } from '@token-broker/client';
+import { usageFailure } from '../command-failure.js';
 
 /** What `get` can print. */
-export const TOKEN_FORMS = ['raw', 'header', 'json', 'env', 'exec-credential'] as const;
+export const TOKEN_FORMS = ['raw', 'header', 'json', 'env', 'exec-credential', 'aws-credential-process'] as const;
 
 export type TokenForm = (typeof TOKEN_FORMS)[number];
 
@@ -9,6 +10,7 @@ export type TokenForm = (typeof TOKEN_FORMS)[number];
  * A token for standard output, without the last newline.
  *
  * @param wallMs now: the ends of lives are written as moments where another program reads them later
+ * @throws {CommandFailure} where the token cannot have this form
  */
 export function renderToken(source: string, token: Token, form: TokenForm, wallMs: number): string {
   const { accessToken, tokenType, scope, username, expiresInMs, epoch, generation, verified } = token;
@@ -42,6 +44,41 @@ export function renderToken(source: string, token: Token, form: TokenForm, wallM
         kind: 'ExecCredential',
         status: { expirationTimestamp: secondOf(wallMs + expiresInMs), token: accessToken },
       });
+    case 'aws-credential-process':
+      return JSON.stringify({
+        Version: 1,
+        ...awsCredentialsIn(source, token),
+        Expiration: secondOf(wallMs + expiresInMs),
+      });
+  }
+}
+
+/** The type of a token that is a set of AWS credentials, as JSON. */
+const AWS_CREDENTIALS = 'aws-credentials';
+
+/** The three texts that AWS SDKs sign with. */
+function awsCredentialsIn(source: string, { accessToken, tokenType }: Token): Readonly<Record<string, string>> {
+  const asked = 'Name a source of AWS credentials, or leave out --output.';
+  if (tokenType !== AWS_CREDENTIALS)
+    throw usageFailure(`the token of "${source}" is no AWS credential: its type is ${tokenType}`, asked);
+  const fields = parsedObject(accessToken);
+  return Object.fromEntries(
+    ['AccessKeyId', 'SecretAccessKey', 'SessionToken'].map((name) => {
+      const text = fields[name];
+      if (typeof text !== 'string' || text === '')
+        throw usageFailure(`the AWS credential of "${source}" has no ${name}`, 'The log of the broker may say more.');
+      return [name, text];
+    }),
+  );
+}
+
+/** Nothing of what cannot be read is told: it may be a secret. */
+function parsedObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  } catch {
+    return {};
   }
 }
 

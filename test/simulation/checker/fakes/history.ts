@@ -37,7 +37,7 @@ export class History {
       redisMs: this.nowMs,
       callMs: 3_000,
       live: undefined,
-      hasJumped: false,
+      isDue: false,
       ...change,
     };
   }

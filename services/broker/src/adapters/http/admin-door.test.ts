@@ -118,12 +118,17 @@ describe('the operators’ door', () => {
     expect(answer).toMatchObject({ status: 200, body: { v: 1, outcome: 'unchanged' } });
     expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-store' });
     expect(requests).toMatchObject([
-      { caller: 'ops', target: 'reload', subject: '/v1/admin/reload', traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
+      {
+        caller: 'ops',
+        target: 'reload',
+        subject: '/v1/admin/reload',
+        trace: { traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
+      },
     ]);
     expect(Buffer.from(requests[0]?.body ?? []).toString()).toBe('{"v":1}');
     await ask('status', { headers: { authorization: `bearer ${OTHER}` } });
     expect(requests[1]).toMatchObject({ caller: 'night-shift', target: 'status' });
-    expect(requests[1]).not.toHaveProperty('traceId');
+    expect(requests[1]).not.toHaveProperty('trace');
   });
 
   it.each([

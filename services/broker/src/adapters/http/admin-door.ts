@@ -7,7 +7,7 @@ import { encode, ERRORS, failure, isErrorCode, LIMITS, type ErrorCode } from '@t
 import type { Audit } from '../../app/ports/audit.js';
 import type { ServiceRequest } from '../../app/ports/bus.js';
 import type { Log, Metrics } from '../../app/ports/telemetry.js';
-import { traceIdOf } from '../../domain/trace-context.js';
+import { readTraceContext } from '../../domain/trace-context.js';
 import { readBody } from './body.js';
 import { callerOf } from './door-credentials.js';
 import { createRefusedAttempts } from './refused-attempts.js';
@@ -85,13 +85,14 @@ export async function createAdminDoor(options: AdminDoorOptions): Promise<AdminD
       const body = await readBody(request, LIMITS.requestBytes);
       if (body === undefined)
         return refusal(413, 'BAD_REQUEST', `the body has more than ${String(LIMITS.requestBytes)} bytes`);
-      const traceId = traceIdOf([request.headers['traceparent']].flat()[0]);
+      const { traceparent, tracestate } = request.headers;
+      const trace = readTraceContext([traceparent].flat()[0], [tracestate].flat().join(','));
       const reply = await handle({
         caller,
         target: verb,
         subject: path,
         body,
-        ...(traceId === undefined ? {} : { traceId }),
+        ...(trace === undefined ? {} : { trace }),
       });
       return answerOf(reply);
     } finally {

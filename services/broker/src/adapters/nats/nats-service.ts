@@ -44,6 +44,8 @@ export function createNatsService(options: NatsServiceOptions): Service {
   const { connection: link, subjects, name, version, queue, clock, log, audit, metrics } = options;
   let door: RequestDoor | undefined;
   let service: MicroService | undefined;
+  /** The one whose subscriptions the server has taken: before that it tells callers that nobody answers. */
+  let reachable: MicroService | undefined;
   let detach = (): void => undefined;
   let draining = false;
   let beginning: Promise<void> = Promise.resolve();
@@ -75,6 +77,7 @@ export function createNatsService(options: NatsServiceOptions): Service {
       clock.startTimer(REFUSED_PAUSE_MS, () => begin(connection));
     });
     if (link.isConnected()) await flushWithin(connection, clock, START_FLUSH_MS);
+    reachable = offered;
   };
 
   const begin = (connection: NatsConnection): void => {
@@ -108,6 +111,6 @@ export function createNatsService(options: NatsServiceOptions): Service {
         await flushWithin(connection, clock, Math.max(LAST_FLUSH_MS, remainingMs()));
     },
 
-    isConnected: () => service !== undefined && link.isConnected(),
+    isConnected: () => service !== undefined && service === reachable && link.isConnected(),
   };
 }

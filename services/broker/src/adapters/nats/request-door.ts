@@ -4,9 +4,9 @@ import type { Clock } from '@token-broker/foundation';
 import type { ServiceHandler } from '../../app/ports/bus.js';
 import type { Audit } from '../../app/ports/audit.js';
 import type { Log, Metrics } from '../../app/ports/telemetry.js';
-import { traceIdOf } from '../../domain/trace-context.js';
 import { createForgedReplies } from './forged-replies.js';
 import { textOf } from './nats-connection.js';
+import { ReceivedRequest } from './received-request.js';
 import { createRequestRoutes, type RequestRoute } from './request-routes.js';
 import type { Subjects } from '@token-broker/protocol';
 
@@ -77,7 +77,7 @@ export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
     if (underWay.size === 0) for (const resolve of idleWaiters.splice(0)) resolve();
   };
 
-  const answer = (message: ServiceMsg, { verb, caller, target }: RequestRoute): void => {
+  const answer = (message: ServiceMsg, route: RequestRoute): void => {
     const body = message.data;
     if (body.length > LIMITS.requestBytes) {
       respond(message, OVERSIZE);
@@ -90,8 +90,7 @@ export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
     }
     let outcome: Uint8Array | Promise<Uint8Array>;
     try {
-      const request = { verb, caller, target, subject: message.subject, body };
-      outcome = handle(verb === 'admin' ? { ...request, ...traceOf(message) } : request);
+      outcome = handle(new ReceivedRequest(route, message, body));
     } catch (error) {
       outcome = failed(message, error);
     }
@@ -135,10 +134,4 @@ export function createRequestDoor(options: RequestDoorOptions): RequestDoor {
       }
     },
   };
-}
-
-/** Read for operators' requests alone: headers cost time. */
-function traceOf({ headers }: ServiceMsg): { readonly traceId?: string } {
-  const traceId = traceIdOf(headers?.get('traceparent'));
-  return traceId === undefined ? {} : { traceId };
 }

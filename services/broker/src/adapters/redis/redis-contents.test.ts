@@ -1,59 +1,24 @@
-import { createSystemClock } from '@token-broker/foundation';
-import { partitionOf, slotOf } from '@token-broker/protocol';
-
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { SlotAddress, StoreError } from '../../app/ports/store.js';
+import type { StoreError } from '../../app/ports/store.js';
 import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisStore } from './redis-store.js';
-
-const PARTITIONS = 4;
+import { address, commitOf, go, PARTITIONS } from './fakes/store-commands.js';
+import { storeOn } from './fakes/store-on.js';
+import type { RedisStore } from './redis-store.js';
 
 const redis = redisOfFile();
+const record = `{test:${String(address.partition)}}:record:${address.slot}`;
 let store: RedisStore;
 
 beforeEach(async () => {
   await redis.client.flushall();
-  store = new RedisStore({
-    client: redis.client,
-    namespace: 'test',
-    partitions: PARTITIONS,
-    clock: createSystemClock(),
-    durableReplicas: 0,
-    commandTimeoutMs: 1_000,
-    broker: 'b1',
-    onError: () => undefined,
-  });
+  store = storeOn(redis, PARTITIONS);
 });
-
-const slot = slotOf('payments-api');
-const address: SlotAddress = {
-  slot,
-  partition: partitionOf(slot, PARTITIONS),
-  source: 'payments-api',
-  provider: 'oauth2',
-  recipe: 'recipe-1',
-};
-const record = `{test:${String(address.partition)}}:record:${slot}`;
 
 /** Reserves and commits a token with a minute to live; resolves to the time of Redis at the reservation. */
 async function commitOne(): Promise<number> {
-  const of = { address, attempt: 'a1', policy: 0 };
-  const reply = await store.reserve({ ...of, wantGreaterThan: 0, floor: 0, callMs: 5_000 });
-  if (reply.kind !== 'go') throw new Error(`expected a reservation, got ${reply.kind}`);
-  const { redisMs, epoch } = reply.asOf;
-  const committed = await store.commit({
-    ...of,
-    epoch,
-    generation: reply.generation,
-    expiresAtMs: redisMs + 60_000,
-    usableUntilMs: redisMs + 55_000,
-    sealed: Buffer.from('sealed'),
-    tokenHash: 'hash',
-    channelCandidate: Buffer.from('channel'),
-    sealedBy: 'k1',
-  });
-  expect(committed.kind).toBe('ok');
-  return redisMs;
+  const reserved = await go(store, 'a1');
+  expect((await store.commit(commitOf(reserved, 'a1'))).kind).toBe('ok');
+  return reserved.asOf.redisMs;
 }
 
 describe('in Redis itself', () => {

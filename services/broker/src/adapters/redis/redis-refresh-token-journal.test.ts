@@ -1,12 +1,12 @@
 import { createSystemClock, delay } from '@token-broker/foundation';
-import { eventually, startRedisReplica, VirtualClock } from '@token-broker/testing';
+import { startRedisReplica, VirtualClock } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeRedis } from '../../app/fakes/fake-redis.js';
 import { FakeRefreshTokenJournal } from '../../app/fakes/fake-refresh-token-journal.js';
 import type { RefreshTokenJournal, SpendReply } from '../../app/ports/refresh-token-journal.js';
 import type { StoreError } from '../../app/ports/store.js';
-import { redisOfFile } from './fakes/redis-of-file.js';
+import { redisOfFile, redisTimePasses } from './fakes/redis-of-file.js';
 import { createKeys } from './keys.js';
 import { RedisRefreshTokenJournal } from './redis-refresh-token-journal.js';
 
@@ -32,17 +32,9 @@ function realJournal(of = redis.client, durableReplicas = 0): RefreshTokenJourna
 
 async function realBed(): Promise<Bed> {
   await redis.client.flushall();
-  const redisMs = async (): Promise<number> => {
-    const [seconds = 0, micros = 0] = await redis.client.time();
-    return seconds * 1_000 + micros / 1_000;
-  };
   return {
     journal: realJournal(),
-    async pass(ms) {
-      const untilMs = (await redisMs()) + ms;
-      await delay(systemClock, ms);
-      await eventually(async () => (await redisMs()) > untilMs, { what: 'the time of Redis to go by' });
-    },
+    pass: (ms) => redisTimePasses(redis, ms),
     loseEverything: () => redis.client.flushall(),
   };
 }

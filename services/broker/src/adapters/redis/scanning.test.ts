@@ -1,33 +1,9 @@
-import { createSystemClock } from '@token-broker/foundation';
 import { partitionOf, slotOf } from '@token-broker/protocol';
-import { VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FakeRedis } from '../../app/fakes/fake-redis.js';
-import { FakeStore } from '../../app/fakes/fake-store.js';
 import type { ScannedSlot, SlotAddress, Store } from '../../app/ports/store.js';
-import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisStore } from './redis-store.js';
+import { createStore, onBothStores } from './fakes/store-beds.js';
 
 const PARTITIONS = 2;
-const redis = redisOfFile();
-
-async function realStore(): Promise<Store> {
-  await redis.client.flushall();
-  return new RedisStore({
-    client: redis.client,
-    namespace: 'test',
-    partitions: PARTITIONS,
-    clock: createSystemClock(),
-    durableReplicas: 0,
-    commandTimeoutMs: 1_000,
-    broker: 'b1',
-    onError: () => undefined,
-  });
-}
-
-function fakeStore(): Promise<Store> {
-  return Promise.resolve(new FakeStore(new FakeRedis(new VirtualClock(), PARTITIONS), 'b1'));
-}
 
 function addressOf(audience: string, source = 'payments-api'): SlotAddress {
   const slot = slotOf(source, { audience });
@@ -72,12 +48,9 @@ async function scanAll(onPage: () => Promise<unknown> = () => Promise.resolve())
   return found;
 }
 
-describe.each([
-  ['Redis', realStore],
-  ['the fake', fakeStore],
-])('the store on %s', (_, createStore) => {
-  beforeEach(async () => {
-    store = await createStore();
+onBothStores(() => {
+  beforeEach(() => {
+    store = createStore();
   });
 
   it('finds every token and every fetch in the air, whatever comes and goes meanwhile', async () => {
@@ -213,4 +186,4 @@ describe.each([
     const [lease] = await store.lease([{ partition: 0, epoch: 0, applied: 0 }], 1_000);
     expect([...(lease?.paused.keys() ?? [])]).toEqual(['payments']);
   });
-});
+}, PARTITIONS);

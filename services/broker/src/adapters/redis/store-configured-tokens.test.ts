@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Store } from '../../app/ports/store.js';
-import { address, commitOf, createStore, go, onBothStores } from './fakes/store-beds.js';
+import { createStore, onBothStores } from './fakes/store-beds.js';
+import { address, commitOf, go } from './fakes/store-commands.js';
 
 const SOURCE = { kind: 'source', source: address.source } as const;
 

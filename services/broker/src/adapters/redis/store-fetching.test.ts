@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { address, addressOf, bedOfTest, commitOf, createStore, go, onBothStores, reserve } from './fakes/store-beds.js';
+import { bedOfTest, createStore, onBothStores } from './fakes/store-beds.js';
+import { address, addressOf, commitOf, go, reserve } from './fakes/store-commands.js';
 
 onBothStores(() => {
   describe('fetching', () => {

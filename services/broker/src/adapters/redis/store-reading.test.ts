@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { address, bedOfTest, commitOf, createStore, go, onBothStores, reserve } from './fakes/store-beds.js';
+import { bedOfTest, createStore, onBothStores } from './fakes/store-beds.js';
+import { address, commitOf, go, reserve } from './fakes/store-commands.js';
 
 onBothStores(() => {
   describe('policy', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CommitRequest, ReserveReply, Store } from '../../app/ports/store.js';
-import { address, bedOfTest, commitOf, createStore, go, onBothStores, reserve } from './fakes/store-beds.js';
+import { bedOfTest, createStore, onBothStores } from './fakes/store-beds.js';
+import { address, commitOf, go, reserve } from './fakes/store-commands.js';
 
 onBothStores(() => {
   describe('revoking', () => {

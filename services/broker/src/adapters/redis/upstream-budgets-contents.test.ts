@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
-
 import fc from 'fast-check';
 import { beforeEach, expect, it } from 'vitest';
 import { BudgetCalls } from '../../app/fakes/budget-bed.js';
 import { endOfPeriod, periodOf, type Period } from '../../app/fakes/fake-budget.js';
 import type { LimitCeilings } from '../../app/ports/upstream-budgets.js';
+import { budgetsOn } from './fakes/budget-beds.js';
 import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 const ROOT = '{test:upstream:u1}:';
 const DAY_MS = 86_400_000;
@@ -17,9 +16,7 @@ let calls: BudgetCalls;
 
 beforeEach(async () => {
   await redis.client.flushall();
-  calls = new BudgetCalls(
-    new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined }),
-  );
+  calls = new BudgetCalls(budgetsOn(redis));
 });
 
 /** In seconds, rounded up to tens, by the end of the key's name. */

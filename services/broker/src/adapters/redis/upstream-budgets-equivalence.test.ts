@@ -1,13 +1,12 @@
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
-import { beforeAll, expect, it } from 'vitest';
-import { fakeBudgetBed, realBudgetBed, type BudgetBed } from '../../app/fakes/budget-bed.js';
+import { expect, it } from 'vitest';
+import { fakeBudgetBed, type BudgetBed } from '../../app/fakes/budget-bed.js';
 import { emptyBudget } from '../../app/fakes/fake-budget.js';
 import type { FakeRedis } from '../../app/fakes/fake-redis.js';
-import { virtualTimeOf } from '../../app/fakes/virtual-redis-time.js';
 import type { LimitCeilings, PermitRequest, SettleRequest } from '../../app/ports/upstream-budgets.js';
 import { ceilingsFor, type CallClass, type Quota } from '../../domain/call-class.js';
+import { realBudgetBedsOn } from './fakes/budget-beds.js';
 import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
 
 /** The last minute of a month. */
 const START_MS = Date.UTC(2028, 1, 29, 23, 59, 0);
@@ -36,11 +35,7 @@ const QUOTAS: readonly (readonly Quota[])[] = [
 const WINDOWS: readonly Pick<LimitCeilings, 'window'>[] = QUOTAS.flat();
 
 const redis = redisOfFile();
-let setTime: (ms: number) => Promise<void>;
-
-beforeAll(() => {
-  setTime = virtualTimeOf(redis.client);
-});
+const realBed = realBudgetBedsOn(redis);
 
 interface World extends BudgetBed {
   /** All that is counted: calls and their times, by kind; and counts of the calendar. */
@@ -50,8 +45,7 @@ interface World extends BudgetBed {
 const KINDS = ['open', 'ended', 'common', 'reserve', 'calendar'] as const;
 
 async function realWorld(): Promise<World> {
-  const budgets = new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined });
-  const bed = await realBudgetBed(budgets, () => redis.client.flushall(), setTime, START_MS);
+  const bed = await realBed(START_MS);
   const rows = async (kind: string): Promise<[string, number][]> => {
     const key = `{test:upstream:u1}:${kind}`;
     if (kind === 'calendar')

@@ -1,48 +1,16 @@
-import { VirtualClock } from '@token-broker/testing';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  ANSWERED,
-  BudgetCalls,
-  CALL_MS,
-  fakeBudgetBed,
-  realBudgetBed,
-  type BudgetBed,
-} from '../../app/fakes/budget-bed.js';
-import { virtualTimeOf } from '../../app/fakes/virtual-redis-time.js';
-import type { LimitCeilings, PermitReply } from '../../app/ports/upstream-budgets.js';
-import { redisOfFile } from './fakes/redis-of-file.js';
-import { RedisUpstreamBudgets } from './redis-upstream-budgets.js';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ANSWERED, BudgetCalls, CALL_MS, type BudgetBed } from '../../app/fakes/budget-bed.js';
+import type { LimitCeilings } from '../../app/ports/upstream-budgets.js';
+import { full, minute, MINUTE_MS, onBothBudgets } from './fakes/budget-beds.js';
 
 /** The last half minute of January 2027. */
 const START_MS = Date.UTC(2027, 0, 31, 23, 59, 30);
-const MINUTE_MS = 60_000;
 
-const minute = (common: number, reserve = 0): LimitCeilings[] => [
-  { window: { kind: 'sliding', ms: MINUTE_MS }, common, reserve },
-];
 const period = (name: 'day' | 'month', common: number): LimitCeilings[] => [
   { window: { kind: 'calendar', period: name }, common, reserve: 0 },
 ];
-const full = (retryAfterMs: number): PermitReply => ({
-  ...{ kind: 'refused', why: 'limit', code: 'QUOTA_EXHAUSTED', message: 'the quota is used up', retryAfterMs },
-});
 
-const redis = redisOfFile();
-let setTime: (ms: number) => Promise<void>;
-
-beforeAll(() => {
-  setTime = virtualTimeOf(redis.client);
-});
-
-function realBed(): Promise<BudgetBed> {
-  const budgets = new RedisUpstreamBudgets({ client: redis.client, namespace: 'test', onError: () => undefined });
-  return realBudgetBed(budgets, () => redis.client.flushall(), setTime, START_MS);
-}
-
-describe.each([
-  ['Redis', realBed],
-  ['the fake', (): BudgetBed => fakeBudgetBed(new VirtualClock(START_MS))],
-])('limits on %s', (_, createBed) => {
+onBothBudgets(START_MS, (createBed) => {
   let bed: BudgetBed;
   let calls: BudgetCalls;
 

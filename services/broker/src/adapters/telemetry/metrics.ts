@@ -145,6 +145,7 @@ export function createMetrics(
     requestServed(source, caller, layer, outcome, tookMs) {
       tally.record(sources.of(source, !MADE_UP.has(outcome)), callers.of(caller), layer, outcome, tookMs);
     },
+    hitCounter: (source, caller) => tally.hits(sources.of(source), callers.of(caller)),
     requestDropped: (reason) => dropped.inc({ reason }),
     idpCalled(name, reason, outcome, tookMs, caller) {
       const source = sources.of(name);

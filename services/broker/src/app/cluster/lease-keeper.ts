@@ -7,6 +7,8 @@ import type { Publisher } from './publisher.js';
 
 /** A lease lasts so many ticks; so long may a broker answer from memory without having read along. */
 export const LEASE_TICKS = 3;
+/** A read of a peer says that Redis can be reached for so long; and that this broker cannot, where its own is older by that. */
+const RECENT_TICKS = 2;
 /** A peer's heartbeat so young makes one of ours superfluous: one a tick in the whole cluster is enough. */
 const SUPPRESSED_WITHIN_TICKS = 0.9;
 
@@ -33,6 +35,8 @@ export class LeaseKeeper {
   #again: Promise<boolean> | undefined;
   /** Of a peer: one of ours is superfluous for a while. */
   #heardHeartbeatAtMs = Number.NEGATIVE_INFINITY;
+  /** When a peer has read Redis last, as far as its heartbeats tell. */
+  #peerReadAtMs = Number.NEGATIVE_INFINITY;
   /** Of anybody: what near caches hear. */
   #heartbeatAtMs: number | undefined;
   #brokers: readonly string[] = [];
@@ -73,10 +77,21 @@ export class LeaseKeeper {
     return this.#heartbeatAtMs === undefined ? undefined : this.#ports.clock.elapsedMs() - this.#heartbeatAtMs;
   }
 
-  heardHeartbeat(isOwn: boolean): void {
+  /** A peer has read Redis lately, and this broker has missed that: whoever asks is better served there. */
+  get isBehindPeers(): boolean {
+    const { clock, timing } = this.#ports;
+    const leasedAtMs = this.#leasedAtMs ?? Number.NEGATIVE_INFINITY;
+    const recentMs = timing.tickMs * RECENT_TICKS;
+    return clock.elapsedMs() - this.#peerReadAtMs < recentMs && this.#peerReadAtMs - leasedAtMs > recentMs;
+  }
+
+  /** @param ageMs how old the read of Redis is that it tells of */
+  heardHeartbeat(isOwn: boolean, ageMs: number): void {
     const nowMs = this.#ports.clock.elapsedMs();
     this.#heartbeatAtMs = nowMs;
-    if (!isOwn) this.#heardHeartbeatAtMs = nowMs;
+    if (isOwn) return;
+    this.#heardHeartbeatAtMs = nowMs;
+    this.#peerReadAtMs = Math.max(this.#peerReadAtMs, nowMs - ageMs);
   }
 
   /** Something newer than what was read is known: read now. */
@@ -116,11 +131,11 @@ export class LeaseKeeper {
     memory.reclaim(clock.elapsedMs());
     if (!(await this.readAlong())) return;
     const sinceHeardMs = clock.elapsedMs() - this.#heardHeartbeatAtMs;
-    if (sinceHeardMs >= timing.tickMs * SUPPRESSED_WITHIN_TICKS) this.beat();
+    if (sinceHeardMs >= timing.tickMs * SUPPRESSED_WITHIN_TICKS) this.#beat();
   }
 
   /** Publishes where the partitions stand, by the last read. */
-  beat(): void {
+  #beat(): void {
     const { memory, publisher, timing } = this.#ports;
     const ageMs = this.leaseAgeMs;
     if (ageMs === undefined) return;

@@ -18,6 +18,7 @@ import { FakeRedis } from './fake-redis.js';
 import { FakeRefreshTokenJournal } from './fake-refresh-token-journal.js';
 import { FakeStore } from './fake-store.js';
 import { FakeUpstreamBudgets } from './fake-upstream-budgets.js';
+import { noTracing, type Tracing } from '../ports/tracing.js';
 import { RecordedAudit, RecordedLog, RecordedMetrics } from './recorded-telemetry.js';
 
 export const TICK_MS = 1_000;
@@ -52,6 +53,8 @@ export interface Replica {
   readonly log: RecordedLog;
   readonly audit: RecordedAudit;
   readonly metrics: RecordedMetrics;
+  /** What answers requests; `undefined`: it does not serve. */
+  readonly handler: ServiceHandler | undefined;
   /** The configuration file of this replica. */
   file: Configuration | readonly string[];
   ask(request: Partial<ServiceRequest>, body?: object): Promise<Reply>;
@@ -73,6 +76,8 @@ export class FakeCluster {
   lend: Lender | undefined;
   /** What Redis is not like that it has to be. */
   redisProblems: readonly string[] = [];
+  /** Of the replicas that are made from now on. */
+  tracing: Tracing = noTracing;
   readonly #random: Random;
 
   constructor(clock: Clock, random: Random) {
@@ -106,6 +111,7 @@ export class FakeCluster {
         log,
         audit,
         metrics: metrics.metrics,
+        tracing: this.tracing,
         traitsOf,
         createProvider: (source, lend) => {
           this.lend = lend;
@@ -137,6 +143,9 @@ export class FakeCluster {
       log,
       audit,
       metrics,
+      get handler() {
+        return service.handler;
+      },
       file: configuration,
       ask,
       get,

@@ -77,6 +77,7 @@ async function commit(
   const content = contentOf(plan, reservation, issued);
   const request = commitRequest(ports, plan, reservation, content);
   const reply = await sendUntilAnswered(ports.clock, () => ports.store.commit(request));
+  plan.span.event('commit', { outcome: reply.kind, generation: reservation.generation });
   if (reply.kind !== 'ok') {
     metrics.commitRefused(reply.kind);
     log.info('flight: the commit was refused', { source: address.source, why: reply.kind });

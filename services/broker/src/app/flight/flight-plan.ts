@@ -8,6 +8,7 @@ import type { Audit } from '../ports/audit.js';
 import type { Locks } from '../ports/locks.js';
 import type { SlotAddress, Store } from '../ports/store.js';
 import type { CallReason, Layer, Log, Metrics } from '../ports/telemetry.js';
+import type { Span, Tracing } from '../ports/tracing.js';
 import type { Publisher } from '../cluster/publisher.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
 import type { RefreshTokens } from '../upstream/refresh-tokens.js';
@@ -30,6 +31,8 @@ export interface FlightPlan {
   readonly subject?: SubjectTokens;
   /** Whom they name, kept with the token, so that it can be found by them. */
   readonly subjects?: readonly string[];
+  /** Ends with the flight. */
+  readonly span: Span;
 }
 
 export interface SubjectTokens {
@@ -56,6 +59,7 @@ export interface FlightPorts {
   readonly log: Log;
   readonly audit: Audit;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly timing: Timing;
   readonly governor: Governor;
   readonly refreshTokens: RefreshTokens;

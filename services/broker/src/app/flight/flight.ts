@@ -34,19 +34,25 @@ export async function fly(ports: FlightPorts, plan: FlightPlan): Promise<FlightO
   try {
     const outcome = await new Flight(ports, plan, listener).run();
     // What was heard before there was anything to compare it with.
-    if (outcome.kind !== 'token' || !listener.heardOfLater(outcome.held)) return outcome;
-    return { ...outcome, held: (await lookForLater(ports, plan)) ?? outcome.held };
+    if (outcome.kind !== 'token' || !listener.heardOfLater(outcome.held)) return ended(plan, outcome);
+    return ended(plan, { ...outcome, held: (await lookForLater(ports, plan)) ?? outcome.held });
   } catch (error) {
     const { source } = plan.address;
     if (error instanceof StoreError) {
       ports.log.warn('store: a flight could not use Redis', { source, reason: error.message });
-      return failed(failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`));
+      return ended(plan, failed(failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`)));
     }
     ports.log.error('flight: failed by a fault of the broker', { source, reason: String(error) });
-    return failed(failure('INTERNAL', 'the broker failed while it fetched the token'));
+    return ended(plan, failed(failure('INTERNAL', 'the broker failed while it fetched the token')));
   } finally {
     listener.close();
   }
+}
+
+function ended({ span }: FlightPlan, outcome: FlightOutcome): FlightOutcome {
+  if (outcome.kind === 'token') span.set({ layer: outcome.layer, generation: outcome.held.generation });
+  span.end(outcome.kind === 'token' ? 'ok' : outcome.kind === 'failure' ? outcome.failure.code : 'elsewhere');
+  return outcome;
 }
 
 /** The token that another replica has committed meanwhile. `undefined`: it cannot be read now, and the one at hand is good. */
@@ -102,8 +108,9 @@ class Flight {
   /** One try from the read to the commit. `undefined`: the world has moved, try again. `wait`: another replica is at it. */
   async #round(): Promise<FlightOutcome | 'wait' | undefined> {
     const { store, locks, metrics, clock, sources, log } = this.#ports;
-    const { address, source } = this.#plan;
+    const { address, source, span } = this.#plan;
     const read = await store.read(address, sources.current.policy);
+    span.event('read', { outcome: read.kind });
     // During the pause after a failed call nobody calls: the failure is the answer.
     if (read.kind === 'failed') return pausedBy(read);
     const found = read.kind === 'hit' ? this.#take(read) : undefined;
@@ -116,6 +123,7 @@ class Flight {
       source.configuration.lockTimeMs,
     );
     metrics.lockWaited(lock.kind, clock.elapsedMs() - startedAtMs);
+    span.event('lock', { outcome: lock.kind });
     if (lock.kind === 'held') return 'wait';
     // The claim itself keeps others out: a lock master that is away costs efficiency, not correctness.
     if (lock.kind === 'error')
@@ -133,13 +141,14 @@ class Flight {
 
   async #claim(floor: number): Promise<FlightOutcome | 'wait' | undefined> {
     const { random, sources, clock, store } = this.#ports;
-    const { address, source } = this.#plan;
+    const { address, source, span } = this.#plan;
     const policy = sources.policyFor(address);
     if (policy === undefined) return superseded();
     const attempt = randomId(random);
     const callMs = source.configuration.lockTimeMs;
     const request: ReserveRequest = { address, wantGreaterThan: this.#want, floor, attempt, callMs, policy };
     const reply = await sendUntilAnswered(clock, () => store.reserve(request));
+    span.event('claim', { outcome: reply.kind, ...(reply.kind === 'go' ? { generation: reply.generation } : {}) });
     switch (reply.kind) {
       case 'hit':
         return this.#take(reply);
@@ -177,6 +186,7 @@ class Flight {
   async #waitForOther(): Promise<FlightOutcome | undefined> {
     const { clock, random } = this.#ports;
     const leftMs = Math.max(1, this.#deadlineMs - clock.elapsedMs());
+    this.#plan.span.event('wait for another replica');
     const notice = await this.#listener.next(Math.min(leftMs, this.#pollMs * (0.75 + 0.5 * random.uniform())));
     if (notice === undefined) this.#pollMs = Math.min(POLL_MAX_MS, this.#pollMs * 2);
     if (notice?.outcome !== 'failed' || notice.recipe !== this.#plan.address.recipe) return undefined;

@@ -1,10 +1,12 @@
 import { failure, type Failure, type TokenParameters } from '@token-broker/protocol';
 import type { Result } from '@token-broker/foundation';
 import type { CallClass } from '../../domain/call-class.js';
+import type { TraceContext } from '../../domain/trace-context.js';
 import { sourceChanged, type FlightPlan, type FlightPorts, type SubjectTokens } from './flight-plan.js';
 import type { IssuedToken, ProviderFailure, ProviderRequest } from '../ports/provider.js';
 import type { AsOf } from '../ports/store.js';
 import type { CallReason } from '../ports/telemetry.js';
+import type { Tracing } from '../ports/tracing.js';
 import type { Spent } from '../upstream/refresh-tokens.js';
 import type { Source } from '../sources/sources.js';
 
@@ -138,13 +140,16 @@ async function permitAndFetch(
   reservation: Reservation,
   request: ProviderRequest,
 ): Promise<Fetched> {
-  const { clock, governor, metrics, sources } = ports;
+  const { clock, governor, metrics, sources, tracing } = ports;
   const call = reservation.attempt;
   const { source, address, caller } = plan;
   const { lockTimeMs, timeoutMs } = source.configuration;
   const askedAtMs = clock.elapsedMs();
   const refused = await governor.permit(source, call, classOf(plan, reservation));
-  if (refused !== undefined) return { kind: 'refused', failure: refused };
+  if (refused !== undefined) {
+    plan.span.event('budget refused', { code: refused.code });
+    return { kind: 'refused', failure: refused };
+  }
   const startedAtMs = clock.elapsedMs();
   // A process that was suspended until here would call when the permit and the reservation have ended for all others.
   if (startedAtMs - Math.min(askedAtMs, reservation.asOf.sentAtMs) > lockTimeMs - timeoutMs) {
@@ -157,11 +162,12 @@ async function permitAndFetch(
     governor.settle(source, call, 'not-made');
     return { kind: 'unable', failure: sourceChanged() };
   }
-  const end = await current.provider.fetch(request);
+  const reason = reasonOf(plan, reservation);
+  const end = await fetchTraced(tracing, current, request, reason, plan.span.context);
   governor.settle(source, call, end);
   const outcome = end.ok ? 'ok' : end.error.code;
   if (current.provider.capabilities.callsUpstream)
-    metrics.idpCalled(address.source, reasonOf(plan, reservation), outcome, clock.elapsedMs() - startedAtMs, caller);
+    metrics.idpCalled(address.source, reason, outcome, clock.elapsedMs() - startedAtMs, caller);
   return { kind: 'fetched', end };
 }
 
@@ -185,6 +191,29 @@ function classOf({ onlyIfFree, reason }: FlightPlan, { isRefetch }: Reservation)
 
 function reasonOf({ reason }: FlightPlan, { isRefetch }: Reservation): CallReason {
   return reason === 'miss' && isRefetch ? 'revoked' : reason;
+}
+
+/**
+ * The one token request, as a part of a trace. The provider is told nothing of it: what services do and when is nothing that
+ * others need to learn from a header.
+ */
+export async function fetchTraced(
+  tracing: Tracing,
+  { configuration: { name: source, provider }, provider: upstream }: Source,
+  request: ProviderRequest,
+  reason: CallReason,
+  within: TraceContext | undefined,
+): Promise<Result<IssuedToken, ProviderFailure>> {
+  const span = tracing.start('idp call', within, { source, provider, reason });
+  try {
+    const end = await upstream.fetch(request);
+    if (end.ok) span.set({ life_ms: end.value.lifeMs });
+    span.end(end.ok ? 'ok' : end.error.code);
+    return end;
+  } catch (error) {
+    span.end('INTERNAL');
+    throw error;
+  }
 }
 
 /** What the provider is asked for. */

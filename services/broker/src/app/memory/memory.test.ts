@@ -89,7 +89,7 @@ describe('memory', () => {
             if (memory.accepts(0, { epoch: 1, vseq, redisMs: 0, sentAtMs: 0 })) memory.put(held);
           }
           for (const slot of SLOTS) {
-            const held = memory.get(slot);
+            const held = memory.peek(slot);
             if (held === undefined) continue;
             expect(held.dead).toBe(false);
             const floor = Math.max(0, ...heard.filter((entry) => hits(entry.target, slot)).map((entry) => entry.floor));
@@ -146,7 +146,22 @@ describe('memory', () => {
     memory.beginEpoch(0, 1, 0);
     const newer = memory.put(heldOf(SLOTS[0], 5, 0));
     expect(memory.put(heldOf(SLOTS[0], 4, 0))).toBe(newer);
-    expect(memory.get(SLOTS[0])).toBe(newer);
+    expect(memory.peek(SLOTS[0])).toBe(newer);
+  });
+
+  it('keeps what is used all the time, and what was used last, where there is no room for all', () => {
+    const memory = new Memory(1, { maxEntries: 2, maxBytes: 1e9 }, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    const [hot, cold, other] = SLOTS;
+    memory.put(heldOf(hot, 5, 0));
+    memory.put(heldOf(cold, 5, 0));
+    for (let nowMs = 0; nowMs < 5_000; nowMs += 100) memory.use(hot, nowMs);
+    memory.put(heldOf(other, 5, 0));
+    expect([hot, cold, other].map((slot) => memory.peek(slot) !== undefined)).toEqual([true, false, true]);
+    memory.use(other, 5_000);
+    memory.use(hot, 5_500);
+    memory.put(heldOf(cold, 6, 0));
+    expect([hot, cold, other].map((slot) => memory.peek(slot) !== undefined)).toEqual([true, true, false]);
   });
 
   it('lets a token that it has no room for be handed out only while nothing was invalidated since', () => {

@@ -14,6 +14,9 @@ export interface MemoryListener {
   onBehind(): void;
 }
 
+/** To move a token within the order of use costs more than to find it, and for a hot one it says nothing new. */
+const MOVED_EVERY_MS = 1_000;
+
 /**
  * The broker's memory of tokens: bounded, and never ahead of what it has read of invalidations. What is put here was as of
  * a moment; it is refused when a later invalidation is known, so that nothing dead ever comes back.
@@ -37,8 +40,14 @@ export class Memory {
     return this.#held.bytes;
   }
 
-  get(slot: string): Held | undefined {
-    return this.#held.get(slot);
+  /** What is held of a slot, for somebody who uses it: those that nobody uses make room first. */
+  use(slot: string, nowMs: number): Held | undefined {
+    const held = this.#held.peek(slot);
+    if (held !== undefined && nowMs - held.movedAtMs >= MOVED_EVERY_MS) {
+      this.#held.get(slot);
+      held.movedAtMs = nowMs;
+    }
+    return held;
   }
 
   peek(slot: string): Held | undefined {

@@ -1,3 +1,5 @@
+import type { TraceContext } from '../../domain/trace-context.js';
+
 /** A standing wish for messages. */
 export interface Subscription {
   close(): void;
@@ -28,8 +30,8 @@ export interface ServiceRequest {
   /** The subject itself: one text a plain request can be looked up by. */
   readonly subject: string;
   readonly body: Uint8Array;
-  /** Of an operators' request that brought a `traceparent`. */
-  readonly traceId?: string;
+  /** Of a request that brought a `traceparent`. May be read from the headers when it is asked for: a hit does not ask. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Answers one request: at once where it can, so that a hit costs no promise. It never throws and never rejects. */

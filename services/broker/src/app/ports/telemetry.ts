@@ -34,6 +34,11 @@ export type RevokedBy =
 /** Counters and histograms; the adapter names them by the Prometheus conventions. All durations in milliseconds. */
 export interface Metrics {
   requestServed(source: string, caller: string, layer: Layer, outcome: 'ok' | ErrorCode, tookMs: number): void;
+  /**
+   * Counts one answer out of memory that was given at once, and the call that it saved, as {@link Metrics.requestServed} and
+   * {@link Metrics.callSaved} do. It is made once for a source and a caller: nothing is counted more often.
+   */
+  hitCounter(source: string, caller: string): () => void;
   requestDropped(why: 'reply-subject' | 'no-reply-subject' | 'draining'): void;
   /** `caller`: who caused it; `undefined`: nobody, a token that is kept warm. */
   idpCalled(source: string, reason: CallReason, outcome: CallOutcome, tookMs: number, caller: string | undefined): void;

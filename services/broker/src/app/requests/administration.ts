@@ -56,7 +56,7 @@ export class Administration {
 
   async #outcome(request: ServiceRequest): Promise<object> {
     const { caller, target: operation } = request;
-    const { sources, audit } = this.#ports;
+    const { sources, audit, log } = this.#ports;
     if (sources.caller(caller)?.admin !== true) {
       audit.note({
         ...askedBy(request),
@@ -92,6 +92,8 @@ export class Administration {
       if (!(error instanceof StoreError)) throw error;
       const facts = { operation: shown(operation), detail: error.message };
       audit.note({ ...askedBy(request), event: 'admin.failed', result: 'failed', facts });
+      // The trail may be elsewhere, and whoever mends Redis reads the log.
+      log.error('admin: failed, nothing is promised', { caller, operation: facts.operation, reason: error.message });
       return failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}: nothing is promised`);
     }
   }

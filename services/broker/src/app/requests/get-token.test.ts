@@ -183,6 +183,18 @@ describe('while Redis is away', () => {
     expect((await one.get()).error?.code).toBe('STORE_UNAVAILABLE');
   });
 
+  it('sends callers to its peers for as long as those read Redis, and no longer', async () => {
+    const cluster = createCluster();
+    const [one, two] = [await cluster.start(), await cluster.start()];
+    cut(one);
+    await clock.advance(LEASE_MS);
+    expect((await ended(one.get())).error).toMatchObject({ code: 'BROKER_UNAVAILABLE', retryAfterMs: 0 });
+    expect(await two.get()).toMatchObject({ accessToken: 'token-1' });
+    cut(two);
+    await clock.advance(LEASE_MS);
+    expect((await ended(one.get())).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+
   it('gives nothing older than a caller knows of', async () => {
     const cluster = createCluster();
     const one = await cluster.start();

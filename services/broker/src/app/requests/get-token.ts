@@ -1,19 +1,13 @@
-import { SingleFlight, within, type Clock } from '@token-broker/foundation';
-import {
-  decode,
-  encode,
-  failure,
-  getRequestSchema,
-  LIMITS,
-  type Failure,
-  type GetRequest,
-} from '@token-broker/protocol';
+import { within, type Clock } from '@token-broker/foundation';
+import { decode, failure, getRequestSchema, LIMITS, type Failure, type GetRequest } from '@token-broker/protocol';
 import type { FlightOutcome, FlightPlan, FlightPorts } from '../flight/flight-plan.js';
-import { fly } from '../flight/flight.js';
 import type { Held } from '../tokens/held.js';
 import type { ServiceRequest } from '../ports/bus.js';
 import type { SlotAddress } from '../ports/store.js';
-import type { CallReason, Layer } from '../ports/telemetry.js';
+import type { CallReason } from '../ports/telemetry.js';
+import { noSpan, type Span } from '../ports/tracing.js';
+import { GetReplies, type Asked } from './get-replies.js';
+import { JoinedFlights } from './joined-flights.js';
 import { isFailure } from './refusal.js';
 import { parametersOf, type Route, type Routes } from './routes.js';
 import type { Source } from '../sources/sources.js';
@@ -23,29 +17,36 @@ import type { WithoutRedis } from './without-redis.js';
 
 /** How long a request is held that does not say. */
 const DEFAULT_DEADLINE_MS = 30_000;
+/** Whoever asks again at once may be answered by a broker that can. */
+const ELSEWHERE = failure('BROKER_UNAVAILABLE', 'this broker cannot read Redis now, and others can', 0);
 /** How often an answer that died while it was awaited is fetched again. */
 const ANSWER_TRIES = 5;
 
 export interface GetTokenPorts extends FlightPorts {
   readonly routes: Routes;
-  readonly subjects: SubjectCheck;
+  readonly subjectCheck: SubjectCheck;
   readonly withoutRedis: WithoutRedis;
   readonly leaseMs: number;
   /** How long what is held may be served, flagged, while Redis is away. */
   readonly maxStalenessMs: number;
   /** Renews the lease and applies what was missed. `false`: Redis did not answer. */
   readonly readAlong: () => Promise<boolean>;
+  /** Peers can read Redis, and this broker cannot. */
+  readonly isBehindPeers: () => boolean;
 }
 
 /** Answers `get`: from memory at once, else by a flight that all callers of the slot in this process share. */
 export class GetToken {
   readonly #ports: GetTokenPorts;
   readonly #clock: Clock;
-  readonly #flights = new SingleFlight<FlightOutcome>();
+  readonly #flights: JoinedFlights;
+  readonly #replies: GetReplies;
 
   constructor(ports: GetTokenPorts) {
     this.#ports = ports;
     this.#clock = ports.clock;
+    this.#flights = new JoinedFlights(ports);
+    this.#replies = new GetReplies(ports);
   }
 
   get flights(): number {
@@ -56,7 +57,10 @@ export class GetToken {
     const arrivedAtMs = this.#clock.elapsedMs();
     const route = request.body.length === 0 ? this.#ports.routes.plain(request) : undefined;
     if (route === undefined) return this.#resolved(request, arrivedAtMs);
-    return this.#fromMemory(route, {}, arrivedAtMs) ?? this.#slowly(route, {}, arrivedAtMs);
+    return (
+      this.#fromMemory(request, route, {}, arrivedAtMs) ??
+      this.#slowly(route, {}, this.#replies.begin(request, arrivedAtMs))
+    );
   }
 
   /** Obtains a token of the slot, joining a flight where one is in the air. Never rejects. */
@@ -64,19 +68,19 @@ export class GetToken {
     route: Pick<Route, 'source' | 'address' | 'parameters'> & Partial<Pick<Route, 'caller' | 'subject' | 'subjects'>>,
     wantGreaterThan: number,
     reason: CallReason,
-    options: { onlyIfFree?: boolean } = {},
+    options: { readonly onlyIfFree?: boolean; readonly asked?: Span } = {},
   ): Promise<FlightOutcome> {
     const { address, source, parameters, caller, subject, subjects } = route;
-    const onlyIfFree = options.onlyIfFree ?? false;
+    const { onlyIfFree = false, asked = noSpan } = options;
     const isWanted = reason !== 'refresh' && reason !== 'revoked';
     const wantedAtMs = !isWanted ? Number.NEGATIVE_INFINITY : this.#clock.elapsedMs();
-    const plan: FlightPlan = {
+    const plan = {
       ...{ source, address, parameters, wantGreaterThan, reason, onlyIfFree, wantedAtMs },
       ...(caller === undefined ? {} : { caller }),
       ...(subject === undefined ? {} : { subject }),
       ...(subjects === undefined ? {} : { subjects }),
     };
-    return this.#flights.join(keyOf(address, wantGreaterThan, onlyIfFree), () => fly(this.#ports, plan));
+    return this.#flights.join(plan, asked);
   }
 
   /** Takes what the store has into memory; never a reason to call the identity provider. */
@@ -91,6 +95,7 @@ export class GetToken {
       reason: 'refresh',
       onlyIfFree: true,
       wantedAtMs,
+      span: noSpan,
       ...(caller === undefined ? {} : { caller }),
     };
     if (read.kind === 'hit') takeRecord(this.#ports, plan, read, above);
@@ -98,10 +103,7 @@ export class GetToken {
 
   /** An invalidation: callers from now on do not join what is in the air. */
   detach(matches: (slot: string, source: string) => boolean): void {
-    this.#flights.detachWhere((key) => {
-      const [source = '', slot = ''] = key.split(' ');
-      return matches(slot, source);
-    });
+    this.#flights.detach(matches);
     this.#ports.withoutRedis.forget(matches);
   }
 
@@ -113,24 +115,30 @@ export class GetToken {
   #resolved(request: ServiceRequest, arrivedAtMs: number): Uint8Array | Promise<Uint8Array> {
     const { caller, target } = request;
     const body: GetRequest | Failure = request.body.length === 0 ? {} : this.#parse(request);
-    if (isFailure(body)) return this.#refuse(target, caller, body, arrivedAtMs);
+    if (isFailure(body)) return this.#replies.refusalAtOnce(request, body, arrivedAtMs);
     const route = this.#ports.routes.resolve(caller, target, parametersOf(body));
-    if (isFailure(route)) return this.#refuse(target, caller, route, arrivedAtMs);
-    if (body.deadlineMs !== undefined && body.deadlineMs <= 0) {
-      return this.#refuse(target, caller, failure('DEADLINE', 'the deadline is past'), arrivedAtMs);
-    }
-    if (route.subject !== undefined) return this.#forSubject(route, body, arrivedAtMs);
-    return this.#fromMemory(route, body, arrivedAtMs) ?? this.#slowly(route, body, arrivedAtMs);
+    if (isFailure(route)) return this.#replies.refusalAtOnce(request, route, arrivedAtMs);
+    if (body.deadlineMs !== undefined && body.deadlineMs <= 0)
+      return this.#replies.refusalAtOnce(request, failure('DEADLINE', 'the deadline is past'), arrivedAtMs);
+    if (route.subject !== undefined) return this.#forSubject(route, body, this.#replies.begin(request, arrivedAtMs));
+    return (
+      this.#fromMemory(request, route, body, arrivedAtMs) ??
+      this.#slowly(route, body, this.#replies.begin(request, arrivedAtMs))
+    );
   }
 
   /** Also what is in memory already is for the owner of the subject token alone. */
-  async #forSubject(route: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
-    const { subjects, routes } = this.#ports;
-    const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
-    const ended = await within(this.#clock, waitMs, checkedRoute(subjects, routes, route));
+  async #forSubject(route: Route, wish: GetRequest, asked: Asked): Promise<Uint8Array> {
+    const { subjectCheck, routes } = this.#ports;
+    const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - asked.arrivedAtMs);
+    const ended = await within(this.#clock, waitMs, checkedRoute(subjectCheck, routes, route));
     const checked = ended.inTime ? ended.value : failure('DEADLINE', 'the subject token could not be checked in time');
-    if (isFailure(checked)) return this.#refuse(route.address.source, route.caller, checked, arrivedAtMs);
-    return this.#fromMemory(checked, wish, this.#clock.elapsedMs()) ?? (await this.#slowly(checked, wish, arrivedAtMs));
+    asked.span.event('subject checked', { outcome: isFailure(checked) ? checked.code : 'ok' });
+    if (isFailure(checked)) return this.#replies.refusal(route, checked, asked);
+    const nowMs = this.#clock.elapsedMs();
+    const held = this.#inMemory(checked, wish, nowMs);
+    if (held === undefined) return this.#slowly(checked, wish, asked);
+    return this.#replies.token(held, checked, 'memory', { ...asked, arrivedAtMs: nowMs }, nowMs, true);
   }
 
   #parse(request: ServiceRequest): GetRequest | Failure {
@@ -142,13 +150,17 @@ export class GetToken {
     return decoded.value;
   }
 
-  #fromMemory(route: Route, wish: GetRequest, arrivedAtMs: number): Uint8Array | undefined {
+  #fromMemory(request: ServiceRequest, route: Route, wish: GetRequest, nowMs: number): Uint8Array | undefined {
+    const held = this.#inMemory(route, wish, nowMs);
+    return held === undefined ? undefined : this.#replies.tokenAtOnce(request, held, route, nowMs);
+  }
+
+  #inMemory(route: Route, wish: GetRequest, nowMs: number): Held | undefined {
     const { memory } = this.#ports;
-    const held = memory.get(route.address.slot);
-    if (held === undefined || !this.#suits(held, route, wish, arrivedAtMs)) return undefined;
+    const held = memory.use(route.address.slot, nowMs);
+    if (held === undefined || !this.#suits(held, route, wish, nowMs)) return undefined;
     if (held.epoch !== memory.view(route.address.partition).epoch) return undefined;
-    if (!this.#hasLease(route, arrivedAtMs)) return undefined;
-    return this.#answer(held, route, 'memory', arrivedAtMs, arrivedAtMs, true);
+    return this.#hasLease(route, nowMs) ? held : undefined;
   }
 
   #suits(held: Held, route: Route, wish: GetRequest, nowMs: number): boolean {
@@ -161,27 +173,27 @@ export class GetToken {
     );
   }
 
-  async #slowly(first: Route, wish: GetRequest, arrivedAtMs: number): Promise<Uint8Array> {
-    const deadlineMs = arrivedAtMs + (wish.deadlineMs ?? DEFAULT_DEADLINE_MS);
+  async #slowly(first: Route, wish: GetRequest, asked: Asked): Promise<Uint8Array> {
+    const deadlineMs = asked.arrivedAtMs + (wish.deadlineMs ?? DEFAULT_DEADLINE_MS);
     const minTtlMs = wish.minTtlMs ?? 0;
     let route = first;
     // A token that counts but is too short-lived for this caller: only a newer one will do.
     let want = this.#tooShort(route, minTtlMs);
     for (let tries = 0; tries < ANSWER_TRIES; tries++) {
-      const joins = this.#flights.has(keyOf(route.address, want, false));
-      const work = this.#obtainLeased(route, want);
+      const joins = this.#flights.canJoin(route.address, want);
+      const work = this.#obtainLeased(route, want, asked.span);
       const ended = await within(this.#clock, deadlineMs - this.#clock.elapsedMs(), work);
       // From here to the answer nothing is awaited: what holds now holds in the reply.
       const nowMs = this.#clock.elapsedMs();
       const current = this.#ports.routes.current(route);
-      if (isFailure(current)) return this.#refuse(route.address.source, route.caller, current, arrivedAtMs);
+      if (isFailure(current)) return this.#replies.refusal(route, current, asked);
       // What was found out about the tokens of its subject holds for the configuration of before.
-      if (current !== route && current.subject !== undefined) return this.#forSubject(current, wish, arrivedAtMs);
+      if (current !== route && current.subject !== undefined) return this.#forSubject(current, wish, asked);
       const isChanged = current.address.recipe !== route.address.recipe;
       route = current;
       if (!ended.inTime) {
         const cause = failure('DEADLINE', 'the token was not there in time; the fetch goes on');
-        return this.#fallback(route, wish, cause, arrivedAtMs);
+        return this.#fallback(route, wish, cause, asked);
       }
       if (isChanged) {
         want = this.#tooShort(route, minTtlMs);
@@ -189,10 +201,10 @@ export class GetToken {
       }
       const outcome = ended.value;
       if (outcome.kind === 'elsewhere') continue;
-      if (outcome.kind === 'failure') return this.#fallback(route, wish, outcome.failure, arrivedAtMs);
+      if (outcome.kind === 'failure') return this.#fallback(route, wish, outcome.failure, asked);
       if (!this.#hasLease(route, nowMs)) {
         const cause = failure('STORE_UNAVAILABLE', 'this broker cannot read Redis now');
-        return this.#fallback(route, wish, cause, arrivedAtMs);
+        return this.#fallback(route, wish, cause, asked);
       }
       const { held, layer } = outcome;
       // What was awaited may have died meanwhile, or have been read before what this caller knows of.
@@ -203,18 +215,18 @@ export class GetToken {
       }
       if (layer === 'flight' && joins) this.#ports.metrics.callSaved(route.address.source);
       const servedBy = layer === 'flight' && !joins ? 'idp' : layer;
-      return this.#answer(held, route, servedBy, arrivedAtMs, nowMs, true);
+      return this.#replies.token(held, route, servedBy, asked, nowMs, true);
     }
     const cause = failure('REVOKED', 'the token is revoked faster than it can be fetched', 1_000);
-    return this.#refuse(route.address.source, route.caller, cause, arrivedAtMs);
+    return this.#replies.refusal(route, cause, asked);
   }
 
   /**
    * A token, and the right to answer with it. A revocation waits for brokers that have a lease, and for no others: what was
    * read without one may have been revoked, completely, while its reply was on the way.
    */
-  async #obtainLeased(route: Route, want: number): Promise<FlightOutcome> {
-    const outcome = await this.obtain(route, want, 'miss');
+  async #obtainLeased(route: Route, want: number, asked: Span): Promise<FlightOutcome> {
+    const outcome = await this.obtain(route, want, 'miss', { asked });
     if (outcome.kind === 'token' && !this.#hasLease(route, this.#clock.elapsedMs())) await this.#ports.readAlong();
     return outcome;
   }
@@ -239,55 +251,30 @@ export class GetToken {
   }
 
   /** The old token while it is good, where a new one cannot be had; flagged where Redis is the reason. */
-  #fallback(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Uint8Array | Promise<Uint8Array> {
+  #fallback(route: Route, wish: GetRequest, cause: Failure, asked: Asked): Uint8Array | Promise<Uint8Array> {
     const { memory, maxStalenessMs } = this.#ports;
     const nowMs = this.#clock.elapsedMs();
     const held = memory.peek(route.address.slot);
     const isUsable = held !== undefined && this.#suits(held, route, { ...wish, minTtlMs: 0 }, nowMs);
-    if (!isUsable) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
+    if (!isUsable) return this.#withoutRedis(route, wish, cause, asked);
     const { leasedAtMs } = memory.view(route.address.partition);
     const verified = this.#hasLease(route, nowMs);
     const isWithinBound = leasedAtMs !== undefined && nowMs - leasedAtMs < maxStalenessMs;
-    if (!verified && !isWithinBound) return this.#withoutRedis(route, wish, cause, arrivedAtMs);
-    return this.#answer(held, route, 'memory', arrivedAtMs, nowMs, verified);
+    if (!verified && !isWithinBound) return this.#withoutRedis(route, wish, cause, asked);
+    asked.span.event('fell back', { cause: cause.code, verified });
+    return this.#replies.token(held, route, 'memory', asked, nowMs, verified);
   }
 
   /** The last resort of sources that would rather have a token that cannot be revoked than none. */
-  async #withoutRedis(route: Route, wish: GetRequest, cause: Failure, arrivedAtMs: number): Promise<Uint8Array> {
-    const { withoutRedis, metrics } = this.#ports;
+  async #withoutRedis(route: Route, wish: GetRequest, cause: Failure, asked: Asked): Promise<Uint8Array> {
+    const { withoutRedis } = this.#ports;
+    const { arrivedAtMs, span } = asked;
     const leftMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - arrivedAtMs);
     // A lease that has run out says that Redis is away; a command that failed may have other reasons.
     const isAway = cause.code === 'STORE_UNAVAILABLE' && !this.#hasLease(route, this.#clock.elapsedMs());
-    const answer = isAway ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs) : undefined;
-    const { address, caller } = route;
-    if (!(answer instanceof Uint8Array)) return this.#refuse(address.source, caller, answer ?? cause, arrivedAtMs);
-    metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);
-    return answer;
+    const answer = isAway ? await withoutRedis.answer(route, wish, arrivedAtMs, leftMs, span) : undefined;
+    if (answer instanceof Uint8Array) return this.#replies.fetchedAlone(route, asked, answer);
+    const isElsewhere = cause.code === 'STORE_UNAVAILABLE' && this.#ports.isBehindPeers();
+    return this.#replies.refusal(route, answer ?? (isElsewhere ? ELSEWHERE : cause), asked);
   }
-
-  #answer(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
-    const { memory, metrics } = this.#ports;
-    held.wantedAtMs = nowMs;
-    held.wantedBy = route.caller;
-    const { source } = route.address;
-    metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
-    if (layer !== 'flight' && layer !== 'idp') metrics.callSaved(source);
-    return held.template.render({
-      asOf: memory.asOfNow(held),
-      expiresInMs: held.remainingMs(nowMs),
-      atMs: held.redisMs(nowMs),
-      heldMs: nowMs - arrivedAtMs,
-      verified,
-    });
-  }
-
-  #refuse(source: string, caller: string, cause: Failure, arrivedAtMs: number): Uint8Array {
-    this.#ports.metrics.requestServed(source, caller, 'none', cause.code, this.#clock.elapsedMs() - arrivedAtMs);
-    return encode({ v: 1, error: cause });
-  }
-}
-
-/** Flights are joined by slot, recipe and wish. The source comes first, for {@link GetToken.detach}. */
-function keyOf(address: SlotAddress, wantGreaterThan: number, onlyIfFree: boolean): string {
-  return [address.source, address.slot, address.recipe, String(wantGreaterThan), String(onlyIfFree)].join(' ');
 }

@@ -8,6 +8,7 @@ import type {
   StatusReply,
 } from '@token-broker/protocol';
 import type { LeaseKeeper } from '../cluster/lease-keeper.js';
+import type { Readiness } from '../cluster/readiness.js';
 import type { Memory } from '../memory/memory.js';
 import type { Store } from '../ports/store.js';
 import type { Sources } from '../sources/sources.js';
@@ -34,7 +35,7 @@ export interface ReplicaReportPorts {
   readonly startedAtMs: number;
   readonly demandMs: number;
   readonly natsConnected: () => boolean;
-  readonly readiness: () => { readonly ready: boolean; readonly checks: Readonly<Record<string, string>> };
+  readonly readiness: () => Readiness;
   /** When this replica plans to renew a token, in elapsed time. */
   readonly plannedAtMs: (held: Held) => number | undefined;
 }
@@ -109,7 +110,7 @@ function knowledgeOfSource(ports: ReplicaReportPorts, source: string): ReplicaKn
     ...(lastFetch === undefined ? {} : { lastFetch: { agoMs: ago(lastFetch.atMs), reason: lastFetch.reason } }),
     ...(lastFailure === undefined ? {} : { lastFailure: { agoMs: ago(lastFailure.atMs), code: lastFailure.code } }),
     callers: [...callers]
-      .map(([caller, requests]) => ({ caller, requests }))
+      .map(([caller, { requests }]) => ({ caller, requests }))
       .sort((a, b) => b.requests - a.requests)
       .slice(0, NAMED),
     nearCaches: sync.nearCachesOf(source).slice(0, NAMED),

@@ -32,7 +32,7 @@ export interface ReportRejectedPorts {
   readonly store: Store;
   readonly memory: Memory;
   readonly routes: Routes;
-  readonly subjects: SubjectCheck;
+  readonly subjectCheck: SubjectCheck;
   readonly getToken: GetToken;
   readonly publisher: Publisher;
   readonly sources: Sources;
@@ -64,11 +64,11 @@ export class ReportRejected {
     if (body.caller !== undefined && body.caller !== request.caller) {
       return failure('BAD_REQUEST', 'caller: is not the caller of the subject');
     }
-    const { routes, subjects } = this.#ports;
+    const { routes, subjectCheck } = this.#ports;
     const route = routes.resolve(request.caller, request.target, parametersOf(body));
     if (isFailure(route)) return route;
     // A report ends in a fetch: nobody has one made on behalf of a subject that is not its own.
-    const checked = route.subject === undefined ? route : await checkedRoute(subjects, routes, route);
+    const checked = route.subject === undefined ? route : await checkedRoute(subjectCheck, routes, route);
     return isFailure(checked) ? checked : this.#report(checked, body.epoch, body.generation);
   }
 

@@ -26,6 +26,8 @@ export interface Route {
   readonly subjects?: readonly string[];
   /** The configuration that allows it. */
   readonly under: Snapshot['sources'];
+  /** Counts an answer out of memory; made by the first of them. */
+  countHit?: () => void;
 }
 
 /** Plain requests that are remembered by their subject. */

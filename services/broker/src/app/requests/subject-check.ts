@@ -107,13 +107,13 @@ export class SubjectCheck {
  * during the check may have changed how tokens are checked, where they go, or whose they are: then it is made anew.
  */
 export async function checkedRoute(
-  subjects: SubjectCheck,
+  subjectCheck: SubjectCheck,
   routes: Pick<Routes, 'current'>,
   asked: Route,
 ): Promise<Route | Failure> {
   let route = asked;
   for (;;) {
-    const names = await subjects.check(route);
+    const names = await subjectCheck.check(route);
     if (isFailure(names)) return names;
     const current = routes.current(route);
     if (isFailure(current)) return current;

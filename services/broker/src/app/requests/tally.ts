@@ -8,7 +8,7 @@ const CALLERS_COUNTED = 1_000;
 /** What `status` and `describe` tell of one source: counts of this replica since it started. */
 export interface SourceTally extends Omit<SourceCounts, 'held'> {
   /** Requests by caller. */
-  readonly callers: Map<string, number>;
+  readonly callers: Map<string, { requests: number }>;
   /** Elapsed time of the last calls of the identity provider that succeeded, and that did not. */
   lastFetch: { readonly atMs: number; readonly reason: CallReason } | undefined;
   lastFailure: { readonly atMs: number; readonly code: Exclude<CallOutcome, 'ok'> } | undefined;
@@ -68,11 +68,22 @@ export class Tally {
           tally.requests++;
           if (outcome !== 'ok') tally.refusals++;
           else if (layer === 'memory') tally.memoryHits++;
-          const ofCaller = tally.callers.get(caller);
-          if (ofCaller !== undefined || tally.callers.size < CALLERS_COUNTED)
-            tally.callers.set(caller, (ofCaller ?? 0) + 1);
+          const ofCaller = callerOf(tally, caller);
+          if (ofCaller !== undefined) ofCaller.requests++;
         }
         metrics.requestServed(source, caller, layer, outcome, tookMs);
+      },
+      hitCounter: (source, caller) => {
+        const tally = this.of(source);
+        const ofCaller = callerOf(tally, caller);
+        const count = metrics.hitCounter(source, caller);
+        return () => {
+          tally.requests++;
+          tally.memoryHits++;
+          tally.callsSaved++;
+          if (ofCaller !== undefined) ofCaller.requests++;
+          count();
+        };
       },
       idpCalled: (source, reason, outcome, tookMs, caller) => {
         const tally = this.of(source);
@@ -91,4 +102,13 @@ export class Tally {
       },
     };
   }
+}
+
+/** What is counted of a caller, where it is one of those that are counted by name. */
+function callerOf({ callers }: SourceTally, name: string): { requests: number } | undefined {
+  const known = callers.get(name);
+  if (known !== undefined || callers.size >= CALLERS_COUNTED) return known;
+  const counted = { requests: 0 };
+  callers.set(name, counted);
+  return counted;
 }

@@ -14,10 +14,11 @@ import type { Memory } from '../memory/memory.js';
 import type { IssuedToken } from '../ports/provider.js';
 import type { Log, Metrics } from '../ports/telemetry.js';
 import { tokenOf } from '../tokens/issued.js';
+import type { Span, Tracing } from '../ports/tracing.js';
 import { ReplyTemplate } from '../tokens/reply-template.js';
 import type { Route } from './routes.js';
 import { pausedFailure } from '../flight/flight-plan.js';
-import { requestOf } from '../flight/upstream-call.js';
+import { fetchTraced, requestOf } from '../flight/upstream-call.js';
 
 /** Tokens that one replica keeps of an outage of Redis. */
 const KEPT = { maxEntries: 10_000, maxBytes: 10_000 };
@@ -53,6 +54,7 @@ export interface WithoutRedisPorts {
   readonly maxStalenessMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly isPaused: (source: string) => boolean;
 }
 
@@ -79,6 +81,7 @@ export class WithoutRedis {
     wish: GetRequest,
     arrivedAtMs: number,
     limitMs: number,
+    asked: Span,
   ): Promise<Uint8Array | Failure | undefined> {
     const { clock, memory } = this.#ports;
     if (route.source.configuration.withoutRedis !== 'fetch') return undefined;
@@ -101,7 +104,7 @@ export class WithoutRedis {
       : await within(
           clock,
           limitMs,
-          this.#flights.join(key, () => this.#fetch(route, key)),
+          this.#flights.join(key, () => this.#fetch(route, key, asked)),
         );
     if (!ended.inTime) return failure('DEADLINE', 'the token was not there in time; the fetch goes on');
     return 'code' in ended.value ? ended.value : this.#render(route, wish, ended.value, arrivedAtMs);
@@ -118,8 +121,8 @@ export class WithoutRedis {
     for (const call of this.#calls) if (isHit(call.key)) call.isOutrun = true;
   }
 
-  async #fetch(route: Route, key: string): Promise<Fetched | Failure> {
-    const { clock, random, governor, metrics, log } = this.#ports;
+  async #fetch(route: Route, key: string, asked: Span): Promise<Fetched | Failure> {
+    const { clock, random, governor, metrics, tracing, log } = this.#ports;
     const { source, parameters, address, caller, subject } = route;
     const call = randomId(random);
     const refusal = governor.permitAlone(source, call);
@@ -127,9 +130,10 @@ export class WithoutRedis {
     const startedAtMs = clock.elapsedMs();
     const under: Call = { key, isOutrun: false };
     this.#calls.add(under);
-    const end = await source.provider
-      .fetch(requestOf(source, parameters, subject))
-      .finally(() => this.#calls.delete(under));
+    const request = requestOf(source, parameters, subject);
+    const end = await fetchTraced(tracing, source, request, 'miss', asked.context).finally(() =>
+      this.#calls.delete(under),
+    );
     governor.settleAlone(source, call, end);
     const outcome = end.ok ? 'ok' : end.error.code;
     if (source.provider.capabilities.callsUpstream)

@@ -18,7 +18,15 @@ const ORDER = { selector: { source: 'payments-api' }, reason: 'leaked in a log' 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 function ask(target: string, body: object = {}, caller = 'ops'): Promise<Reply> {
-  return one.ask({ verb: 'admin', caller, target, traceId: TRACE }, body);
+  return one.ask(
+    {
+      verb: 'admin',
+      caller,
+      target,
+      trace: { traceId: TRACE, spanId: '00f067aa0ba902b7', isSampled: true, isRemote: true },
+    },
+    body,
+  );
 }
 
 describe('the audit trail of a revocation', () => {

@@ -2,6 +2,7 @@ import { Redacted, within, type Clock } from '@token-broker/foundation';
 import { failure, type Failure, type GracefulOutcome, type TokenParameters } from '@token-broker/protocol';
 import type { RecordContent } from '../../domain/record.js';
 import { StoreError, type SlotAddress, type Store } from '../ports/store.js';
+import type { Span } from '../ports/tracing.js';
 import type { Source, Sources } from '../sources/sources.js';
 import type { Held } from '../tokens/held.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
@@ -31,6 +32,7 @@ export interface GracefulPorts {
   readonly renew: (
     slot: Renewable,
     above: number,
+    asked: Span,
   ) => Promise<
     | { readonly kind: 'token'; readonly held: Held }
     | { readonly kind: 'failure'; readonly failure: Failure }
@@ -46,6 +48,7 @@ export async function fetchSuccessors(
   ports: GracefulPorts,
   slots: readonly FoundSlot[],
   limitMs: number,
+  asked: Span,
 ): Promise<{
   readonly targets: readonly RevocationTarget[];
   readonly doomed: Doomed;
@@ -57,7 +60,7 @@ export async function fetchSuccessors(
   const failures: GracefulOutcome['failures'] = [];
   await inTurns(slots, FETCHES_AT_ONCE, async ({ slot, source }) => {
     const leftMs = untilMs - ports.clock.elapsedMs();
-    const ended = leftMs > 0 ? await within(ports.clock, leftMs, replaced(ports, slot, source)) : undefined;
+    const ended = leftMs > 0 ? await within(ports.clock, leftMs, replaced(ports, slot, source, asked)) : undefined;
     const outcome =
       ended?.inTime === true
         ? ended.value
@@ -82,7 +85,12 @@ interface Replaced extends DoomedToken {
 }
 
 /** The token that has a successor now; `undefined`: there is nothing to replace any more. */
-async function replaced(ports: GracefulPorts, slot: string, name: string): Promise<Replaced | Failure | undefined> {
+async function replaced(
+  ports: GracefulPorts,
+  slot: string,
+  name: string,
+  asked: Span,
+): Promise<Replaced | Failure | undefined> {
   const { store, sources, codec } = ports;
   const source = sources.source(name);
   if (source === undefined) return undefined;
@@ -93,7 +101,7 @@ async function replaced(ports: GracefulPorts, slot: string, name: string): Promi
     if (read.kind === 'miss') return undefined;
     const opened = codec.open(address, read);
     if (!opened.ok) return failure('STORE_UNAVAILABLE', 'the stored token cannot be opened by this replica');
-    return await replacedBy(ports, { source, address }, read.record.generation, opened.value);
+    return await replacedBy(ports, { source, address }, read.record.generation, opened.value, asked);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     return failure('STORE_UNAVAILABLE', `Redis did not take the command ${error.command}`);
@@ -105,13 +113,14 @@ async function replacedBy(
   of: Omit<Renewable, 'parameters'>,
   generation: number,
   { parameters, token }: RecordContent,
+  asked: Span,
 ): Promise<Replaced | Failure> {
   if (parameters.subjectHash !== undefined)
     return failure(
       'BAD_REQUEST',
       'a token on behalf of somebody is fetched when its caller brings the subject token again',
     );
-  const outcome = await renew({ ...of, parameters }, generation);
+  const outcome = await renew({ ...of, parameters }, generation, asked);
   if (outcome.kind === 'failure') return outcome.failure;
   if (outcome.kind === 'elsewhere') return failure('DEADLINE', 'another replica is fetching it');
   // An identity provider that caches: to revoke the one would be to revoke the other.

@@ -30,6 +30,17 @@ export interface Resolved {
   readonly unjudged?: number;
 }
 
+/** What metrics call it, before it is looked up. */
+export function selectedByOf(selector: Selector): RevokedBy {
+  if ('slot' in selector) return 'slot';
+  if ('all' in selector) return 'all';
+  if ('provider' in selector) return 'provider';
+  if ('caller' in selector) return 'caller';
+  if ('tokenSha256' in selector) return 'token';
+  if ('subject' in selector) return 'subject';
+  return 'issuedBeforeMs' in selector ? 'issued-before' : 'source';
+}
+
 export async function resolveSelector(ports: ResolvePorts, selector: Selector): Promise<Resolved | Failure> {
   if ('slot' in selector) {
     const { slot } = selector;

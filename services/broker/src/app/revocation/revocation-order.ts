@@ -1,6 +1,7 @@
 import type { RevokeReply } from '@token-broker/protocol';
 import type { InvalidationTarget } from '../ports/store.js';
 import type { RevokedBy } from '../ports/telemetry.js';
+import type { Span } from '../ports/tracing.js';
 
 /** What dies: everything of a target that was claimed so far, or up to a generation. */
 export interface RevocationTarget {
@@ -20,6 +21,8 @@ export interface RevocationOrder {
   readonly reason: string;
   /** Of the request that brought it. */
   readonly traceId?: string;
+  /** Is told of each step. Ended by who gave it. */
+  readonly span?: Span;
   /** Wait for near caches, at most so long. */
   readonly waitMs?: number;
   /** The same id is the same revocation: replicas that apply one reload make one cutoff. */

@@ -43,6 +43,34 @@ it('returns at once when everybody has confirmed, and then nobody answers with w
   expect(new Set(answers.map(({ accessToken }) => accessToken))).toEqual(new Set(['token-2']));
 });
 
+it('ends the token also where Redis cannot tell who is connected, and says that nothing is promised', async () => {
+  const cluster = await clusterOf(2);
+  const one = first(cluster);
+  one.store.wire = away('presence');
+  expect((await revoke(one)).error?.code).toBe('STORE_UNAVAILABLE');
+  const answers = await Promise.all(cluster.replicas.map((replica) => replica.get()));
+  expect(new Set(answers.map(({ accessToken }) => accessToken))).toEqual(new Set(['token-2']));
+});
+
+it.each([
+  ['slot', { slot: 'abcdefghijklmnopqrstuv' }],
+  ['source', { source: 'payments-api' }],
+  ['all', { all: true }],
+  ['provider', { provider: 'oauth2' }],
+  ['caller', { caller: 'orders' }],
+  ['token', { tokenSha256: '0f'.repeat(32) }],
+  ['subject', { subject: 'jane' }],
+  ['issued-before', { issuedBeforeMs: 1 }],
+])('counts one that fails before anything is revoked: %s', async (selectedBy, selector) => {
+  const cluster = await clusterOf(1);
+  const one = first(cluster);
+  one.store.wire = away();
+  expect((await revoke(one, { selector, dryRun: true })).error?.code).toBe('STORE_UNAVAILABLE');
+  expect(one.metrics.count('revocationDone')).toBe(0);
+  expect((await revoke(one, { selector, reason: 'a test' })).error?.code).toBe('STORE_UNAVAILABLE');
+  expect(one.metrics.count('revocationDone', selectedBy, 'failed')).toBe(1);
+});
+
 it('waits for one lease, and no longer, for a replica that does not confirm', async () => {
   const cluster = await clusterOf(2);
   const [one, two] = cluster.replicas;

@@ -50,14 +50,18 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
   const startedAtMs = clock.elapsedMs();
   const id = order.id ?? randomId(random);
   const isOrderAudited = await audit.write(orderedRecord(order, id));
+  order.span?.set({ revocation: id });
+  order.span?.event('ordered', { audited: isOrderAudited });
   let attempt: Attempt | undefined;
   try {
-    const present = await store.presences();
+    // Asked first, so that nobody is missed who was there, and waited for last: what it needs of Redis must not keep a token alive.
+    const presences = settled(store.presences());
     for (let tries = 1; attempt?.stands !== true && tries <= TRIES; tries++) {
       close(attempt?.receipts);
       attempt = await attemptOnce(ports, order, id, tries === 1 ? id : `${id}-${String(tries)}`);
     }
     if (attempt === undefined) throw new Error('a revocation was never tried');
+    const present = await presences();
     const { waitMs } = order;
     const result: Omit<RevocationResult, 'audited'> = {
       id,
@@ -143,6 +147,7 @@ async function attemptOnce(
     }
     const replies = written.map(({ reply }) => reply);
     const revokedAtMs = clock.elapsedMs();
+    order.span?.event('written', { targets: order.targets.length, writes: written.length });
     // What has left this process may be lost in a link that is dead and has not been found out.
     const taken = left ? publisher.taken(leaseMs) : Promise.resolve(false);
     const others = [...new Set(replies.flatMap((reply) => reply.brokers))].filter((name) => name !== broker);
@@ -163,6 +168,7 @@ async function attemptOnce(
       expected: others.length,
       stragglers: others.length - acked,
     });
+    order.span?.event('confirmed', { brokers: others.length, brokers_confirmed: acked });
     const attempt = {
       replies,
       broadcast: await taken,
@@ -176,6 +182,12 @@ async function attemptOnce(
     close(acks);
     if (!isKept) close(receipts);
   }
+}
+
+/** To be waited for later: until then a failure is nobody's. */
+function settled<T>(promise: Promise<T>): () => Promise<T> {
+  promise.catch(() => undefined);
+  return () => promise;
 }
 
 function close(collectors: readonly Collector[] = []): void {

@@ -37,6 +37,8 @@ export class Held {
   wantedAtMs: number;
   /** Who asked for it last. */
   wantedBy: string | undefined;
+  /** When its place in the order of use was last seen to. */
+  movedAtMs = Number.NEGATIVE_INFINITY;
 
   readonly #redisAheadMs: number;
   readonly #timing: Timing;

@@ -44,3 +44,26 @@ it('rounds down, so that no life is overstated, and says nothing below zero', ()
   const at = { asOf: 1, expiresInMs: 1_999.9, atMs: 3.5, heldMs: -1, verified: true };
   expect(parse(template.render(at))).toEqual({ v: 1, asOf: 1, expiresInMs: 1_999, atMs: 3, heldMs: 0, verified: true });
 });
+
+it('is made once for all callers of one millisecond, and never changed for those of the next', () => {
+  const template = new ReplyTemplate({ v: 1 });
+  const at = { asOf: 1, expiresInMs: 2_000.9, atMs: 3.1, heldMs: 0, verified: true };
+  const first = template.render(at);
+  expect(template.render({ ...at, expiresInMs: 2_000.2, atMs: 3.8 })).toBe(first);
+  const text = Buffer.from(first).toString();
+  for (const change of [{ asOf: 2 }, { expiresInMs: 1_999 }, { atMs: 4 }, { heldMs: 1 }, { verified: false }]) {
+    const other = template.render({ ...at, ...change });
+    expect(parse(other)).toEqual({ v: 1, asOf: 1, expiresInMs: 2_000, atMs: 3, heldMs: 0, verified: true, ...change });
+  }
+  expect(Buffer.from(first).toString()).toBe(text);
+});
+
+it('keeps replies at hand of those that were asked for last, and no others', () => {
+  const at = { asOf: 1, expiresInMs: 2_000, atMs: 3, heldMs: 0, verified: true };
+  const template = new ReplyTemplate({ v: 1 });
+  const first = template.render(at);
+  const others = Array.from({ length: 2_000 }, (_, index) => new ReplyTemplate({ index }));
+  for (const other of others) other.render(at);
+  expect(template.render(at)).not.toBe(first);
+  expect(others.at(-1)?.render(at)).toBe(others.at(-1)?.render(at));
+});

@@ -1,4 +1,4 @@
-import { startRedis, type RedisServer } from '@token-broker/testing';
+import { eventually, startRedis, type RedisServer } from '@token-broker/testing';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
 
@@ -31,4 +31,14 @@ export function redisOfFile(): RedisOfFile {
       return get().client;
     },
   };
+}
+
+/** Lets the time of a real Redis go by. */
+export async function redisTimePasses({ client }: RedisOfFile, ms: number): Promise<void> {
+  const redisMs = async (): Promise<number> => {
+    const [seconds = 0, micros = 0] = await client.time();
+    return seconds * 1_000 + micros / 1_000;
+  };
+  const untilMs = (await redisMs()) + ms;
+  await eventually(async () => (await redisMs()) > untilMs, { what: 'the time of Redis to go by' });
 }

@@ -3,8 +3,8 @@ import { VirtualClock } from '@token-broker/testing';
 import { FakeRedis } from '../../../app/fakes/fake-redis.js';
 import { FakeStore } from '../../../app/fakes/fake-store.js';
 import type { Store } from '../../../app/ports/store.js';
-import { RedisStore } from '../redis-store.js';
 import type { RedisOfFile } from './redis-of-file.js';
+import { storeOn } from './store-on.js';
 
 /** A data set that stores of several brokers share, and what a story does to it. */
 export interface World {
@@ -19,9 +19,8 @@ export interface World {
 
 /** On a real Redis. */
 export function worldOf(redis: RedisOfFile, partitions: number, clock: Clock): World {
-  const options = { client: redis.client, namespace: 'test', partitions, clock, durableReplicas: 0 };
   return {
-    store: (broker) => new RedisStore({ ...options, broker, commandTimeoutMs: 1_000, onError: () => undefined }),
+    store: (broker) => storeOn(redis, partitions, broker),
     lose: () => redis.client.flushall(),
     // A replica that becomes a master goes on under another id. It never finds the master that it is told to follow.
     promote: async () => [await redis.client.replicaof('127.0.0.1', 1), await redis.client.replicaof('NO', 'ONE')],

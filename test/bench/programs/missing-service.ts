@@ -1,0 +1,74 @@
+import { createTokenBroker, type SourceHandle, type TokenBroker } from '@token-broker/client';
+import { connect, type NatsConnection } from 'nats';
+import { serveMethods } from '../harness/serve-methods.js';
+import { BARE_CALLER, BARE_PREFIX, BARE_SUBJECTS, PASSWORD } from '../stack/settings.js';
+
+/** A service that wants more life than its tokens have left, so that every call is a request. */
+
+const TIMEOUT_MS = 15_000;
+
+let connection: NatsConnection | undefined;
+let client: TokenBroker | undefined;
+let handles: SourceHandle[] = [];
+let minTtlMs = 0;
+let body = new Uint8Array();
+
+export interface Asked {
+  readonly perSecond: number;
+  /** Processor time of this process, as a share of one core. */
+  readonly clientCpu: number;
+}
+
+/** Keeps each of the callers asking, one call after the other. */
+async function keepAsking(callers: readonly (() => Promise<unknown>)[], forMs: number): Promise<Asked> {
+  const cpu = process.cpuUsage();
+  const startedAtMs = performance.now();
+  const untilMs = startedAtMs + forMs;
+  let answered = 0;
+  await Promise.all(
+    callers.map(async (ask) => {
+      while (performance.now() < untilMs) {
+        await ask();
+        answered++;
+      }
+    }),
+  );
+  const tookMs = performance.now() - startedAtMs;
+  const { user, system } = process.cpuUsage(cpu);
+  return { perSecond: answered / (tookMs / 1_000), clientCpu: (user + system) / 1_000 / tookMs };
+}
+
+const methods = {
+  async open(settings: { url: string; sources: readonly string[]; minTtlMs: number }) {
+    const user = BARE_CALLER;
+    connection = await connect({ servers: settings.url, user, pass: PASSWORD, inboxPrefix: `_INBOX.${user}` });
+    const broker = createTokenBroker({ connection, caller: user, subjectPrefix: BARE_PREFIX });
+    client = broker;
+    ({ minTtlMs } = settings);
+    body = Buffer.from(JSON.stringify({ minTtlMs }));
+    handles = settings.sources.map((source) => broker.source(source));
+  },
+  async throughClient({ inFlight, forMs }: { inFlight: number; forMs: number }) {
+    const wish = { minTtlMs };
+    const requestsBefore = client?.stats().requests ?? 0;
+    let calls = 0;
+    const callers = handles.slice(0, inFlight).map((handle) => () => {
+      calls++;
+      return handle.get(wish);
+    });
+    const asked = await keepAsking(callers, forMs);
+    const requests = (client?.stats().requests ?? 0) - requestsBefore;
+    if (requests !== calls) throw new Error(`${String(calls)} calls made ${String(requests)} requests`);
+    return asked;
+  },
+  throughRequest({ inFlight, forMs }: { inFlight: number; forMs: number }) {
+    const options = { timeout: TIMEOUT_MS };
+    const callers = handles.slice(0, inFlight).map(({ source }) => {
+      const subject = `${BARE_SUBJECTS}.get.${BARE_CALLER}.${source}`;
+      return async () => connection?.request(subject, body, options);
+    });
+    return keepAsking(callers, forMs);
+  },
+};
+export type MissingServiceMethods = typeof methods;
+serveMethods(methods);
