@@ -173,6 +173,45 @@ describe('memory', () => {
     expect(memory.stillCounts(held)).toBe(false);
   });
 
+  it('ends very many tokens with one invalidation, and gives their room back a part at a time', () => {
+    const many = 12_000;
+    const bounds = { maxEntries: many, maxBytes: 1e9 };
+    const memory = new Memory(1, bounds, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    const slots = Array.from({ length: many }, (_, index) => `slot-${String(index)}`);
+    const held = slots.map((slot, index) => memory.put(heldOf(slot, index + 1, 0)));
+    memory.apply(0, 1, { vseq: 1, floor: many - 10, target: { kind: 'source', source: 's1' } });
+    expect(held.filter(({ dead }) => !dead)).toHaveLength(10);
+    expect(held.filter((each) => memory.stillCounts(each))).toHaveLength(10);
+    expect([...memory.entries()]).toHaveLength(10);
+    expect(memory.countBySource()).toEqual(new Map([['s1', 10]]));
+    expect(slots.filter((slot) => memory.use(slot, 0) !== undefined)).toHaveLength(10);
+
+    const others = new Memory(1, bounds, IGNORE);
+    others.beginEpoch(0, 1, 0);
+    for (const [index, slot] of slots.entries()) others.put(heldOf(slot, index + 1, 0));
+    others.apply(0, 2, { vseq: 1, floor: 0, target: { kind: 'all' } });
+    const sizes = [others.size];
+    while (others.size > 0) {
+      others.reclaim(0);
+      sizes.push(others.size);
+    }
+    expect(sizes).toEqual([12_000, 7_000, 2_000, 0]);
+    expect(others.bytes).toBe(0);
+  });
+
+  it('takes a token that an answer of after the invalidation says is good, although its floor would end it', () => {
+    const memory = new Memory(1, UNBOUNDED, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    // Of several sources, which a broker reads as all of them.
+    memory.apply(0, 1, { vseq: 1, floor: 100, target: { kind: 'all' } });
+    expect(memory.accepts(0, { epoch: 1, vseq: 1, redisMs: 0, sentAtMs: 0 })).toBe(true);
+    const good = memory.put(heldOf(SLOTS[0], 50, 1));
+    expect([good.dead, memory.peek(SLOTS[0])]).toEqual([false, good]);
+    memory.apply(0, 1, { vseq: 2, floor: 60, target: { kind: 'provider', provider: 'oauth2' } });
+    expect([good.dead, memory.peek(SLOTS[0])]).toEqual([true, undefined]);
+  });
+
   it('gives back what is of no use any more', () => {
     const memory = new Memory(1, UNBOUNDED, IGNORE);
     memory.beginEpoch(0, 1, 0);

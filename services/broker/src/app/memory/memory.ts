@@ -17,6 +17,9 @@ export interface MemoryListener {
 /** To move a token within the order of use costs more than to find it, and for a hot one it says nothing new. */
 const MOVED_EVERY_MS = 1_000;
 
+/** How many entries are looked at in one go for what is of no use any more: a few milliseconds. */
+const SWEPT_AT_ONCE = 5_000;
+
 /**
  * The broker's memory of tokens: bounded, and never ahead of what it has read of invalidations. What is put here was as of
  * a moment; it is refused when a later invalidation is known, so that nothing dead ever comes back.
@@ -25,6 +28,8 @@ export class Memory {
   readonly views: readonly PartitionView[];
   readonly #held: BoundedMap<Held>;
   readonly #listener: MemoryListener;
+  /** Where the sweep goes on. */
+  #unswept: IterableIterator<[string, Held]> | undefined;
 
   constructor(partitions: number, bounds: Bounds, listener: MemoryListener) {
     this.views = Array.from({ length: partitions }, () => new PartitionView());
@@ -32,6 +37,7 @@ export class Memory {
     this.#listener = listener;
   }
 
+  /** With those that have ended and were not swept yet, as for {@link Memory.bytes}. */
   get size(): number {
     return this.#held.size;
   }
@@ -42,7 +48,7 @@ export class Memory {
 
   /** What is held of a slot, for somebody who uses it: those that nobody uses make room first. */
   use(slot: string, nowMs: number): Held | undefined {
-    const held = this.#held.peek(slot);
+    const held = this.peek(slot);
     if (held !== undefined && nowMs - held.movedAtMs >= MOVED_EVERY_MS) {
       this.#held.get(slot);
       held.movedAtMs = nowMs;
@@ -51,11 +57,14 @@ export class Memory {
   }
 
   peek(slot: string): Held | undefined {
-    return this.#held.peek(slot);
+    const held = this.#held.peek(slot);
+    if (held?.dead !== true) return held;
+    this.#held.delete(slot);
+    return undefined;
   }
 
-  entries(): IterableIterator<[string, Held]> {
-    return this.#held.entries();
+  *entries(): IterableIterator<[string, Held]> {
+    for (const entry of this.#held.entries()) if (!entry[1].dead) yield entry;
   }
 
   view(partition: number): PartitionView {
@@ -75,14 +84,12 @@ export class Memory {
 
   /** Keeps a token that {@link Memory.accepts} took. Of two, the greater generation stays. */
   put(held: Held): Held {
-    const known = this.#held.peek(held.address.slot);
+    const known = this.peek(held.address.slot);
     const isNewer =
-      known === undefined ||
-      known.dead ||
-      known.address.recipe !== held.address.recipe ||
-      held.generation >= known.generation;
+      known === undefined || known.address.recipe !== held.address.recipe || held.generation >= known.generation;
     if (!isNewer) return known;
     if (known !== undefined) held.wantedAtMs = Math.max(held.wantedAtMs, known.wantedAtMs);
+    held.follow(this.view(held.address.partition).cutoffs);
     this.#held.set(held.address.slot, held);
     if (known?.generation !== held.generation) this.#listener.onHeld(held);
     return held;
@@ -105,7 +112,7 @@ export class Memory {
   /** Another epoch: what is held of this partition is dead. */
   beginEpoch(partition: number, epoch: number, vseq: number): void {
     this.view(partition).begin(epoch, vseq);
-    for (const [slot, held] of this.#held.entries()) if (held.address.partition === partition) this.#remove(slot, held);
+    this.#sweepIfSmall();
     this.#listener.onInvalidated((slot) => this.partitionOf(slot) === partition);
     this.#listener.onBehind();
   }
@@ -130,13 +137,8 @@ export class Memory {
       this.#listener.onInvalidated((slot) => slot === target.slot);
       return;
     }
-    for (const [slot, held] of this.#held.entries()) {
-      const { address } = held;
-      if (address.partition !== partition || held.generation > floor) continue;
-      if (target.kind === 'source' && address.source !== target.source) continue;
-      if (target.kind === 'provider' && address.provider !== target.provider) continue;
-      this.#remove(slot, held);
-    }
+    // The view has noted it: what it ends is dead already.
+    this.#sweepIfSmall();
     this.#listener.onInvalidated(
       (slot, source) => (target.kind !== 'source' || source === target.source) && this.partitionOf(slot) === partition,
     );
@@ -154,19 +156,35 @@ export class Memory {
 
   countBySource(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
-    for (const [, held] of this.#held.entries())
-      counts.set(held.address.source, (counts.get(held.address.source) ?? 0) + 1);
+    for (const [, held] of this.entries()) counts.set(held.address.source, (counts.get(held.address.source) ?? 0) + 1);
     return counts;
   }
 
-  /** Forgets tokens that are of no use to anybody any more. */
+  /**
+   * Forgets tokens that are of no use to anybody any more. To be called again and again: of very many, it looks at a part
+   * each time.
+   */
   reclaim(elapsedMs: number): void {
-    for (const [slot, held] of this.#held.entries())
-      if (held.usableUntilElapsedMs <= elapsedMs) this.#held.delete(slot);
+    this.#unswept ??= this.#held.entries();
+    for (let left = SWEPT_AT_ONCE; left > 0; left--) {
+      const next = this.#unswept.next();
+      if (next.done === true) {
+        this.#unswept = undefined;
+        return;
+      }
+      const [slot, held] = next.value;
+      if (held.dead || held.usableUntilElapsedMs <= elapsedMs) this.#held.delete(slot);
+    }
+  }
+
+  /** What has ended gives its room back at once where that takes a moment; else {@link Memory.reclaim} comes by. */
+  #sweepIfSmall(): void {
+    if (this.#held.size > SWEPT_AT_ONCE) return;
+    for (const [slot, held] of this.#held.entries()) if (held.dead) this.#held.delete(slot);
   }
 
   #remove(slot: string, held: Held): void {
-    held.dead = true;
+    held.end();
     this.#held.delete(slot);
   }
 }

@@ -1,3 +1,4 @@
+import { Cutoffs } from './cutoffs.js';
 import type { LogEntry } from '../ports/store.js';
 
 /** Invalidations of a partition that are kept to answer near caches that missed them. */
@@ -17,6 +18,7 @@ export class PartitionView {
   leasedAtMs: number | undefined = undefined;
   /** Redis time of that lease. */
   leasedRedisMs = 0;
+  readonly cutoffs = new Cutoffs();
   #log: LogEntry[] = [];
   /** The sequence after which `#log` is complete. */
   #logFrom = 0;
@@ -24,6 +26,7 @@ export class PartitionView {
   /** Everything known of this partition is of the past. */
   begin(epoch: number, vseq: number): void {
     this.epoch = epoch;
+    this.cutoffs.begin(epoch);
     this.applied = vseq;
     this.heard = vseq;
     this.greatestFloor = 0;
@@ -37,6 +40,7 @@ export class PartitionView {
   note(entry: LogEntry): boolean {
     this.heard = Math.max(this.heard, entry.vseq);
     this.greatestFloor = Math.max(this.greatestFloor, entry.floor);
+    if (entry.target.kind !== 'slot') this.cutoffs.note(entry.target, entry);
     if (entry.vseq !== this.applied + 1) return false;
     this.applied = entry.vseq;
     this.#log.push(entry);

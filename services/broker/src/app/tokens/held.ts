@@ -18,6 +18,13 @@ export interface HeldContent {
   readonly channel?: Channel;
 }
 
+/** Invalidations that end many tokens at once. */
+export interface Endings {
+  /** Another one says that what was judged before is to be judged again. */
+  readonly version: number;
+  end(held: Held): boolean;
+}
+
 /** A token in this broker's memory, with its reply ready. */
 export class Held {
   readonly address: SlotAddress;
@@ -31,8 +38,6 @@ export class Held {
   /** Elapsed time of its expiry: never later than the true one, since Redis read its clock after it was asked. */
   readonly expiresAtElapsedMs: number;
   readonly template: ReplyTemplate;
-  /** Revoked, rejected, of another epoch: an answer that waited must not be made of it any more. */
-  dead = false;
   /** Elapsed time of the last request or report. */
   wantedAtMs: number;
   /** Who asked for it last. */
@@ -42,6 +47,9 @@ export class Held {
 
   readonly #redisAheadMs: number;
   readonly #timing: Timing;
+  #isDead = false;
+  #endings: Endings | undefined;
+  #judgedBy = -1;
 
   constructor(content: HeldContent, timing: Timing, wantedAtMs: number, wantedBy?: string) {
     const { address, parameters, token, generation, expiresAtMs, lifeMs, asOf, channel } = content;
@@ -70,6 +78,25 @@ export class Held {
       ...(channel === undefined ? {} : { channel }),
       timing,
     });
+  }
+
+  /** Revoked, rejected, of another epoch: an answer that waited must not be made of it any more. It stays dead. */
+  get dead(): boolean {
+    const endings = this.#endings;
+    if (!this.#isDead && endings !== undefined && endings.version !== this.#judgedBy) {
+      this.#isDead = endings.end(this);
+      this.#judgedBy = endings.version;
+    }
+    return this.#isDead;
+  }
+
+  end(): void {
+    this.#isDead = true;
+  }
+
+  /** From now on it is dead as soon as these say so. */
+  follow(endings: Endings): void {
+    this.#endings = endings;
   }
 
   get bytes(): number {
