@@ -85,9 +85,8 @@ export class Memory {
   /** Keeps a token that {@link Memory.accepts} took. Of two, the greater generation stays. */
   put(held: Held): Held {
     const known = this.peek(held.address.slot);
-    const isNewer =
-      known === undefined || known.address.recipe !== held.address.recipe || held.generation >= known.generation;
-    if (!isNewer) return known;
+    const isSame = known?.address.recipe === held.address.recipe;
+    if (isSame && known.generation > held.generation) return known;
     if (known !== undefined) held.wantedAtMs = Math.max(held.wantedAtMs, known.wantedAtMs);
     held.follow(this.view(held.address.partition).cutoffs);
     this.#held.set(held.address.slot, held);

@@ -1,5 +1,6 @@
 import type { Redacted } from '@token-broker/foundation';
-import { Agent, fetch, Pool, ProxyAgent, type Dispatcher } from 'undici';
+import { Agent, Pool, ProxyAgent, request, type Dispatcher } from 'undici';
+import { decoded } from './content-coding.js';
 import type { HttpFetch } from './exchange.js';
 import { readProxy } from './proxy.js';
 
@@ -30,15 +31,19 @@ export function openHttpPool(options: HttpPoolOptions): HttpPool {
   let closed: Promise<void> | undefined;
   return {
     async fetch(url, { method, headers, body, signal }) {
-      const reply = await fetch(url, {
+      const reply = await request(url, {
+        dispatcher: agent,
         method,
         headers,
         ...(body === undefined ? {} : { body }),
         signal,
-        redirect: 'manual',
-        dispatcher: sendingOnce(agent),
       });
-      return { status: reply.status, headers: new Headers([...reply.headers]), body: reply.body ?? noBody() };
+      const received = headersOf(reply.headers);
+      return {
+        status: reply.statusCode,
+        headers: received,
+        body: decoded(reply.body, received.get('content-encoding')),
+      };
     },
     close: () => (closed ??= agent.close()),
   };
@@ -67,16 +72,9 @@ function openAgent({ ca, identity, proxy, timeoutMs }: HttpPoolOptions): Dispatc
   });
 }
 
-/** By the Fetch Standard a request is sent again after a 421; a token request is sent once. */
-function sendingOnce(agent: Dispatcher): Dispatcher {
-  let isSent = false;
-  return agent.compose((dispatch) => (options, handler) => {
-    if (isSent) throw new Error('the identity provider does not serve this host (status 421)');
-    isSent = true;
-    return dispatch(options, handler);
-  });
-}
-
-async function* noBody(): AsyncGenerator<Uint8Array> {
-  // Nothing to read.
+function headersOf(received: Readonly<Record<string, string | string[] | undefined>>): Headers {
+  const headers = new Headers();
+  for (const [name, values] of Object.entries(received))
+    for (const value of [values ?? []].flat()) headers.append(name, value);
+  return headers;
 }
