@@ -55,7 +55,6 @@ export class Held {
     const { address, parameters, token, generation, expiresAtMs, lifeMs, asOf, channel } = content;
     this.address = address;
     this.parameters = parameters;
-    this.token = token;
     this.epoch = asOf.epoch;
     this.generation = generation;
     this.expiresAtMs = expiresAtMs;
@@ -78,6 +77,7 @@ export class Held {
       ...(channel === undefined ? {} : { channel }),
       timing,
     });
+    this.token = { ...token, accessToken: this.template.sharing(token.accessToken) };
   }
 
   /** Revoked, rejected, of another epoch: an answer that waited must not be made of it any more. It stays dead. */

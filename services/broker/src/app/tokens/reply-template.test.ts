@@ -29,6 +29,14 @@ it('renders what was put in, whatever the token and the numbers', () => {
   );
 });
 
+it('gives a token back as it came, whether or not it shares the memory', () => {
+  fc.assert(
+    fc.property(fixed, (members) => {
+      expect(new ReplyTemplate(members).sharing(members.accessToken)).toBe(members.accessToken);
+    }),
+  );
+});
+
 it('shares no memory between two renderings: a connection may still hold the first', () => {
   const template = new ReplyTemplate({ accessToken: 'ä€😀' });
   const at = { asOf: 1, expiresInMs: 2, atMs: 3, heldMs: 4, verified: true };

@@ -10,6 +10,12 @@ export interface ReplyMoment {
 const FIELDS = ['asOf', 'expiresInMs', 'atMs', 'heldMs'] as const;
 /** 2^53 has 16 digits. JSON allows white space before a number: a field of fixed width needs no new serialisation. */
 const WIDTH = 16;
+const BLANK = ' '.repeat(WIDTH);
+/** The moment's members: the same for every token. */
+const TAIL = `${FIELDS.map((field) => `,"${field}":${BLANK}`).join('')},"verified":true}`;
+const TAIL_BYTES = Buffer.from(TAIL);
+/** Where each number is in the tail. */
+const OFFSETS = FIELDS.map((field) => TAIL.indexOf(BLANK, TAIL.indexOf(`"${field}":`)));
 const SPACE = 0x20;
 const ZERO = 0x30;
 
@@ -25,6 +31,8 @@ interface Rendered extends ReplyMoment {
  * A reply that was serialised once, when the token was stored. {@link ReplyTemplate.render} copies it (the connection
  * keeps a reference until it flushes) and writes the numbers of the moment into their places. Callers of the same millisecond
  * share one copy, which nobody changes.
+ *
+ * It is kept as a string: of a million, a buffer each would take half as much again, and the token could not be a part of it.
  */
 export class ReplyTemplate {
   /**
@@ -34,26 +42,23 @@ export class ReplyTemplate {
   static readonly #recent: (WeakRef<ReplyTemplate> | undefined)[] = [];
   static #nextRecent = 0;
 
-  readonly #verified: Buffer;
-  readonly #offsets: readonly number[];
+  /** The members that never change, in ASCII: a character is a byte. */
+  readonly #head: string;
   #last: Rendered | undefined;
 
   /** `fixed`: the members that never change; the moment's members come after them. */
   constructor(fixed: Readonly<Record<string, unknown>>) {
-    const blank = ' '.repeat(WIDTH);
-    let text = JSON.stringify(fixed).slice(0, -1);
-    const offsets: number[] = [];
-    for (const field of FIELDS) {
-      text += `,"${field}":`;
-      offsets.push(Buffer.byteLength(text));
-      text += blank;
-    }
-    this.#verified = Buffer.from(`${text},"verified":true}`);
-    this.#offsets = offsets;
+    this.#head = inAscii(JSON.stringify(fixed)).slice(0, -1);
   }
 
   get bytes(): number {
-    return this.#verified.length;
+    return this.#head.length + TAIL_BYTES.length;
+  }
+
+  /** The same text; where the template holds it, without memory of its own (V8 keeps a slice as a reference). */
+  sharing(text: string): string {
+    const at = this.#head.indexOf(text);
+    return at < 0 ? text : this.#head.slice(at, at + text.length);
   }
 
   render(moment: ReplyMoment): Uint8Array {
@@ -79,12 +84,14 @@ export class ReplyTemplate {
   }
 
   #rendered(moment: ReplyMoment): Uint8Array {
-    const reply = Buffer.allocUnsafe(this.#verified.length);
-    this.#verified.copy(reply);
+    const tailAt = this.#head.length;
+    const reply = Buffer.allocUnsafe(tailAt + TAIL_BYTES.length);
+    reply.write(this.#head, 0, 'latin1');
+    TAIL_BYTES.copy(reply, tailAt);
     for (let i = 0; i < FIELDS.length; i++) {
       const field = FIELDS[i];
-      const offset = this.#offsets[i];
-      if (field !== undefined && offset !== undefined) writeNumber(reply, offset, moment[field]);
+      const offset = OFFSETS[i];
+      if (field !== undefined && offset !== undefined) writeNumber(reply, tailAt + offset, moment[field]);
     }
     if (moment.verified) return reply;
     return Buffer.concat([reply.subarray(0, reply.length - 'true}'.length), Buffer.from('false}')]);
@@ -97,6 +104,10 @@ export class ReplyTemplate {
     ReplyTemplate.#recent[at] = new WeakRef(this);
     ReplyTemplate.#nextRecent = (at + 1) % RECENT_REPLIES;
   }
+}
+
+function inAscii(json: string): string {
+  return json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function writeNumber(target: Buffer, offset: number, value: number): void {
