@@ -16,8 +16,8 @@ const LOOK_EVERY_MS = 250;
 const JUMP_MS = 100;
 
 /**
- * Cells of the shared memory. `HALTED`: 1, what is written there must not be read. `READ`: 1, somebody has. `BEATS`: ticks so
- * far. `PAUSE`: always 0, to wait at.
+ * Cells of the shared memory. `HALTED`: 1, the worker sleeps, or is about to; what it wrote is not a number then. `READ`: 1,
+ * somebody has read. `BEATS`: ticks so far. `PAUSE`: always 0, to wait at.
  */
 const [HALTED, READ, BEATS, CELLS] = [0, 1, 2, 4] as const;
 
@@ -41,8 +41,11 @@ for (;;) {
   wall = Date.now();
   if (Atomics.exchange(cells, READ, 0) === 1) readAt = mono;
   Atomics.add(cells, BEATS, 1);
-  if (wall - wasWall - (mono - wasMono) > jumpMs || mono - readAt > idleMs) Atomics.store(cells, HALTED, 1);
-  else ticks[0] = mono;
+  if (wall - wasWall - (mono - wasMono) > jumpMs || mono - readAt > idleMs) {
+    // In this order: a reader that sees no number may wake it at once, and must not be taken for one who came before.
+    Atomics.store(cells, HALTED, 1);
+    ticks[0] = NaN;
+  } else ticks[0] = mono;
 }
 `;
 
@@ -64,23 +67,24 @@ export class Ticker {
   #reads = 0;
   /** It runs, and has ticked when that was looked at last. */
   #isTicking = false;
-  /** What is to be added to the worker's time. */
-  #aheadMs = 0;
+  /** What is to be added to the worker's time; not a number while it does not tick. */
+  #aheadMs = Number.NaN;
   #beats = 0;
   #look: NodeJS.Timeout | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#cells[HALTED] = 1;
+    this.#ticks[0] = Number.NaN;
   }
 
   /** Elapsed milliseconds of the clock; early by 20 ms at most while the worker ticks. */
   nowMs(): number {
-    if (this.#cells[HALTED] === 0 && this.#isTicking) {
-      this.#cells[READ] = 1;
-      return (this.#ticks[0] ?? 0) + this.#aheadMs;
-    }
-    return this.#exactMs();
+    const nowMs = (this.#ticks[0] ?? 0) + this.#aheadMs;
+    // One comparison for all that may be amiss: either of the two is not a number then.
+    if (Number.isNaN(nowMs)) return this.#exactMs();
+    this.#cells[READ] = 1;
+    return nowMs;
   }
 
   /** Ends the worker. The clock itself is read from then on. */
@@ -119,6 +123,7 @@ export class Ticker {
     this.#isOver = true;
     this.#worker = undefined;
     this.#isTicking = false;
+    this.#aheadMs = Number.NaN;
     clearInterval(this.#look);
     this.#look = undefined;
   }
@@ -161,7 +166,7 @@ export class Ticker {
   }
 
   #setAhead(nowMs: number): void {
-    this.#aheadMs = nowMs - monotonicMs() + EARLY_MS;
+    this.#aheadMs = this.#isTicking ? nowMs - monotonicMs() + EARLY_MS : Number.NaN;
   }
 }
 
