@@ -107,6 +107,15 @@ export async function startVault(options: VaultOptions): Promise<VaultEndpoint> 
         const data = { ...keys, security_token: session, session_token: session, arn: 'arn:aws:sts::1:assumed-role/x' };
         return secret(path, by, lifeMs, JSON.stringify(text), data);
       }
+      case 'aws/sts/reports': {
+        const keys = { access_key: `ASIACANARYKEY${number}`, secret_key: `canary/secret+${number}` };
+        const session = { security_token: `canary//session+${number}==`, session_token: `canary//session+${number}==` };
+        return envelope({ data: { ...keys, ...session, arn: 'arn:aws:sts::1:assumed-role/x', ttl: lifeMs / 1_000 } });
+      }
+      case 'database/static-creds/orders': {
+        const rotation = { last_vault_rotation: '2026-11-22T08:00:00Z', rotation_period: 3_600, ttl: lifeMs / 1_000 };
+        return envelope({ data: { username: 'orders', password: 'canary-of-a-static-role', ...rotation } });
+      }
       case 'kubernetes/creds/deployer': {
         const { kubernetes_namespace: namespace } = (body ?? {}) as { readonly kubernetes_namespace?: string };
         if (method === 'GET') return refuse(405, 'unsupported operation');

@@ -73,6 +73,28 @@ describe('a lease', () => {
 });
 
 describe('what is issued', () => {
+  it.each<[string, Partial<VaultSourceConfiguration>]>([
+    ['temporary credentials of AWS', { path: 'aws/sts/reports', credential: { kind: 'aws-credentials' } }],
+    ['the password of a static role', { path: 'database/static-creds/orders' }],
+  ])('may have a ttl and no lease: %s. Nothing hangs on the login, and nothing takes it back', async (_, change) => {
+    const vault = await startVault(ROLE);
+    vault.loginLifeMs = MINUTE_MS;
+    vault.will({ does: 'issue', lifeMs: 10 * MINUTE_MS });
+    const { provider, warnings } = open(vault, change);
+    const { lifeMs, accessToken, revocationHandle } = valueOf(await provider.fetch(ANY));
+    expect([lifeMs, revocationHandle, warnings]).toEqual([10 * MINUTE_MS, undefined, []]);
+    await eventually(() => vault.state.tokens.length === 0, { what: 'the end of the login' });
+    expect(await provider.revoke(accessToken)).toEqual({ ok: true, value: 'unsupported' });
+  });
+
+  it('may state the life of credentials of AWS as that of a lease which is none', async () => {
+    const vault = await startVault(ROLE);
+    const data = { access_key: 'ASIACANARY000000', secret_key: 'canary/secret', security_token: 'canary/session' };
+    vault.answers.secret = { status: 200, body: { lease_id: '', lease_duration: 900, data } };
+    const { provider } = open(vault, { path: 'aws/sts/reports', credential: { kind: 'aws-credentials' } });
+    expect(valueOf(await provider.fetch(ANY)).lifeMs).toBe(15 * MINUTE_MS);
+  });
+
   it('may be written for, and is a bearer token where the source says so', async () => {
     const vault = await startVault(ROLE);
     const { provider } = open(vault, {
@@ -108,7 +130,7 @@ describe('what is issued', () => {
   });
 
   it.each<[string, Partial<VaultSourceConfiguration>, JsonReply | undefined, string]>([
-    ['a secret without a lease', { path: 'kv/data/orders' }, undefined, 'it has no lease: it is not a dynamic secret'],
+    ['a secret without a lease', { path: 'kv/data/orders' }, undefined, 'it has neither a lease nor a ttl'],
     [
       'no such field',
       { credential: { kind: 'password', secretField: 'passwort' } },

@@ -19,7 +19,8 @@ export interface VaultPorts {
 /**
  * Dynamic secrets and tokens of HashiCorp Vault or OpenBao. Each has a login of its own, since what is issued there ends with
  * the token that it was asked for with: so that token is kept for as long as the secret, in the handle that takes it back,
- * and never renewed. Whatever goes wrong after the login, its token is given back, and with it what may have been issued.
+ * and never renewed. Where nothing hangs on it, it is given back at once; so it is where something went wrong, and with it what
+ * may have been issued.
  */
 export function createVaultProvider(
   source: VaultSourceConfiguration,
@@ -61,8 +62,8 @@ export function createVaultProvider(
   const issuedOf = (login: LoginToken, secret: VaultSecret): IssuedToken => {
     const { accessToken, tokenType, username, leaseId } = secret;
     const content = { accessToken, tokenType, ...(username === undefined ? {} : { username }) };
-    // It is its own handle, and nothing hangs on the login.
-    if (secret.isOrphan) return { ...content, lifeMs: secret.lifeMs };
+    // A token is its own handle; for all else there is none.
+    if (!secret.hangsOnLogin) return { ...content, lifeMs: secret.lifeMs };
     warnOf(login, secret);
     const handle: VaultHandle = {
       token: login.token,
@@ -85,7 +86,7 @@ export function createVaultProvider(
       const login = await logIn(auth, requests, signal);
       if (!login.ok) return login;
       const secret = await ask(login.value, signal);
-      if (!secret.ok || secret.value.isOrphan) giveBack(login.value);
+      if (!secret.ok || !secret.value.hangsOnLogin) giveBack(login.value);
       return secret.ok ? ok(issuedOf(login.value, secret.value)) : secret;
     },
 

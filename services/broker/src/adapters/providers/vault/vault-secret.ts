@@ -11,15 +11,18 @@ export interface VaultSecret {
   readonly accessToken: Redacted;
   readonly tokenType: string;
   readonly username?: string;
-  /** Of its lease. */
   readonly lifeMs: number;
-  /** Absent: of a token, which is its own lease. */
+  /** Absent: it is a token, which is its own lease, or Vault cannot take it back. */
   readonly leaseId?: string;
-  /** It does not end with the token that it was asked for with. */
-  readonly isOrphan: boolean;
+  /** It ends with the token that it was asked for with. */
+  readonly hangsOnLogin: boolean;
 }
 
-/** Reads what is issued with a lease: a secret of some engine, or a token. Either way the life is the lease's. */
+/**
+ * Reads what is issued: a secret of some engine, or a token. Its life is that of its lease. Some secrets have none, since nothing
+ * could take them back (those of AWS STS) or they are rotated for everybody at once (static roles): they state their `ttl`.
+ * What has neither is no secret that comes and goes (`kv`), whatever `lease_duration` says of it.
+ */
 export function readSecret(credential: VaultCredential, answer: HttpAnswer): Result<VaultSecret, ProviderFailure> {
   const refuse = (problem: string): Result<never, ProviderFailure> => refusedReply(answer, problem);
   const body = parseObject(answer.reply.text) ?? {};
@@ -30,15 +33,22 @@ export function readSecret(credential: VaultCredential, answer: HttpAnswer): Res
     if (!isText(token)) return refuse('it holds no token of Vault');
     const lifeMs = lifeOf(seconds);
     if (lifeMs === undefined) return refuse('the token has no end');
-    return ok({ accessToken: new Redacted(token), tokenType: 'Bearer', lifeMs, isOrphan: orphan === true });
+    return ok({ accessToken: new Redacted(token), tokenType: 'Bearer', lifeMs, hangsOnLogin: orphan !== true });
   }
-  const { lease_id: leaseId, lease_duration: seconds, data } = body;
-  if (!isText(leaseId)) return refuse('it has no lease: it is not a dynamic secret');
-  const lifeMs = lifeOf(seconds);
-  if (lifeMs === undefined) return refuse('its lease has no end');
+  const { data, lease_id: leaseId, lease_duration: seconds } = body;
   if (!isObject(data)) return refuse('it holds no data');
+  const isLeased = isText(leaseId);
+  const lifeMs = isLeased ? lifeOf(seconds) : statedLife(credential, data, seconds);
+  if (lifeMs === undefined)
+    return refuse(isLeased ? 'its lease has no end' : 'it has neither a lease nor a ttl: it is not a dynamic secret');
   const content = credential.kind === 'aws-credentials' ? awsCredentialsIn(data) : fieldsIn(data, credential);
-  return typeof content === 'string' ? refuse(content) : ok({ ...content, lifeMs, leaseId, isOrphan: false });
+  if (typeof content === 'string') return refuse(content);
+  return ok({ ...content, lifeMs, hangsOnLogin: isLeased, ...(isLeased ? { leaseId } : {}) });
+}
+
+/** Of a secret without a lease. Of AWS, some versions of Vault state the life at the one place, some at the other. */
+function statedLife({ kind }: VaultCredential, { ttl }: JsonObject, leaseSeconds: unknown): number | undefined {
+  return lifeOf(ttl) ?? (kind === 'aws-credentials' ? lifeOf(leaseSeconds) : undefined);
 }
 
 type Content = Pick<VaultSecret, 'accessToken' | 'tokenType' | 'username'>;
