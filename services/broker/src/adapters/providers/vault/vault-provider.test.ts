@@ -231,6 +231,17 @@ describe('a failure', () => {
     expect(vault.state.tokens).toEqual([]);
   });
 
+  it('leaves a batch token to its end, since nobody can revoke it', async () => {
+    const vault = await startVault(ROLE);
+    vault.loginType = 'batch';
+    vault.will({ does: 'deny' });
+    const { provider } = open(vault);
+    expect(failureOf(await provider.fetch(ANY)).code).toBe('IDP_DENIED');
+    // It would wait for what is on its way.
+    await provider.close();
+    expect(vault.requests).toEqual(['POST auth/approle/login', 'GET database/creds/orders']);
+  });
+
   it('of a 4xx that is not Vault’s own is no denial', async () => {
     const vault = await startVault(ROLE);
     vault.answers.secret = { status: 404, body: '<html>no such host</html>' };
