@@ -116,7 +116,7 @@ function checkLenders(file: Values, report: Report): void {
     const path = ['sources', source, 'credentials', 'source'];
     const lender = lenderOf(sources, source);
     if (lender === undefined) continue;
-    const { provider, output, tokenType } = valuesOf(sources[lender]);
+    const { provider, output, tokenType, credentialType } = valuesOf(sources[lender]);
     if (!Object.hasOwn(sources, lender)) {
       report(path, 'there is no source of this name', suggestionOrList(lender, Object.keys(sources)));
     } else if (isInCircle(sources, source)) {
@@ -124,6 +124,8 @@ function checkLenders(file: Values, report: Report): void {
     } else if (
       provider === 'oauth2' ||
       provider === 'aws-rds-iam' ||
+      provider === 'github-app' ||
+      (provider === 'vault' && credentialType !== 'aws-credentials') ||
       (provider === 'exec' && output !== 'credential-process') ||
       (provider === 'static' && tokenType !== 'aws-credentials')
     ) {

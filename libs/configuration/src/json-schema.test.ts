@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createCertificate } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { pem, rsa } from './fakes/oauth2-sources.js';
 import { configurationJsonSchema, parseConfiguration } from './index.js';
 
 interface Node {
@@ -74,6 +75,7 @@ describe('docs/configuration.md', () => {
   const examples = [...text.matchAll(/```yaml\n([^]*?)```/g)].map(([, example = '']) => example);
   const env = { TOKEN_BROKER_KEY: '0f'.repeat(32), PAYMENTS_CLIENT_SECRET: 's' };
   const readFile = async (path: string) => {
+    if (path.endsWith('.private-key.pem')) return { text: pem(rsa.privateKey), mode: 0o600 };
     if (!path.endsWith('.pem')) return { text: 'password', mode: 0o600 };
     return { text: path.startsWith('/etc/') ? certificate.cert : certificate.key, mode: 0o600 };
   };

@@ -7,7 +7,9 @@ export type SourceConfiguration =
   | ExecSourceConfiguration
   | ModuleSourceConfiguration
   | AwsStsSourceConfiguration
-  | AwsRdsIamSourceConfiguration;
+  | AwsRdsIamSourceConfiguration
+  | GitHubAppSourceConfiguration
+  | VaultSourceConfiguration;
 
 /** What every source has, whatever its provider: all that the broker knows of one but for what makes its tokens. */
 export interface CommonSourceConfiguration {
@@ -126,6 +128,78 @@ export interface AwsRdsIamSourceConfiguration extends CommonSourceConfiguration 
   readonly user: string;
   readonly region: string;
   readonly access: AwsAccess;
+}
+
+/** Tokens of an installation of a GitHub App. */
+export interface GitHubAppSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'github-app';
+  /** Of GitHub's REST API, without a slash at its end. Default `https://api.github.com`. */
+  readonly apiUrl: string;
+  /** The app's client id, or its number: whom its assertions name as their issuer. */
+  readonly appId: string;
+  /** An RSA key in PEM, PKCS #1 as GitHub gives it or PKCS #8; parsed at load. */
+  readonly privateKey: Redacted;
+  readonly installationId: number;
+  /** What the token may reach, sorted: names without their owner, or numbers. Absent: all that the installation may. */
+  readonly repositories?:
+    { readonly by: 'name'; readonly names: readonly string[] } | { readonly by: 'id'; readonly ids: readonly number[] };
+  /** What it may do there, by name. Empty: all that the app may. */
+  readonly permissions: ReadonlyMap<string, 'read' | 'write' | 'admin'>;
+  readonly ca?: string;
+  /** An HTTP proxy (`CONNECT`) on the way; it may hold a password. */
+  readonly proxy?: Redacted;
+}
+
+/** How the broker logs in to Vault: anew for each credential. */
+export type VaultAuth =
+  | {
+      readonly kind: 'approle';
+      /** Where the method is mounted, below `auth/`. */
+      readonly mount: string;
+      readonly roleId: string;
+      /** Absent: the role binds none. */
+      readonly secretId?: Redacted;
+    }
+  | {
+      readonly kind: 'kubernetes';
+      readonly mount: string;
+      readonly role: string;
+      /** An absolute path. Read for each login: it is replaced before it ends. */
+      readonly tokenFile: string;
+    };
+
+/** Which of what Vault answers is the credential. */
+export type VaultCredential =
+  /** Fields of `data`. */
+  | {
+      readonly kind: 'password' | 'bearer';
+      readonly secretField: string;
+      /** Absent: `username` where there is one, for a password; none for a bearer token. */
+      readonly usernameField?: string;
+    }
+  /** The fields of the secrets engine `aws`. */
+  | { readonly kind: 'aws-credentials' }
+  /** A token of Vault itself. */
+  | { readonly kind: 'vault-token' };
+
+/** Dynamic secrets and tokens of HashiCorp Vault or OpenBao, with their leases. */
+export interface VaultSourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'vault';
+  /** Scheme, host and port, without a slash at its end. */
+  readonly address: string;
+  /** `X-Vault-Namespace`. */
+  readonly namespace?: string;
+  readonly auth: VaultAuth;
+  /** What is asked for, below `/v1/`. */
+  readonly path: string;
+  /** JSON values that are written there. Absent: it is read, unless a token is asked for. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly credential: VaultCredential;
+  readonly ca?: string;
+  /** An HTTP proxy (`CONNECT`) on the way; it may hold a password. */
+  readonly proxy?: Redacted;
+  /** Lifetimes above this are cut. Default 365 days. */
+  readonly maxLifetimeMs: number;
 }
 
 export interface OAuth2SourceConfiguration extends CommonSourceConfiguration {

@@ -7,6 +7,9 @@ describe('what a provider answers with', () => {
     expect(outcome).toMatchObject({ ok: true, value: { tokenType: 'Bearer', lifeMs: 1_000, username: 'app' } });
     expect(JSON.stringify(outcome)).not.toContain('canary-text');
     expect(outcome.ok && outcome.value.accessToken.reveal()).toBe('canary-text');
+    const leased = issued({ accessToken: 'token', lifeMs: 1, revocationHandle: 'canary-lease' });
+    expect(JSON.stringify(leased)).not.toContain('canary-lease');
+    expect(leased.ok && leased.value.revocationHandle?.reveal()).toBe('canary-lease');
     const secret = new Redacted('x');
     expect(issued({ accessToken: secret, tokenType: 'password', lifeMs: 1 })).toMatchObject({
       value: { accessToken: secret, tokenType: 'password' },

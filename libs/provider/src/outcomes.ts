@@ -2,20 +2,30 @@ import { err, ok, Redacted, type Result } from '@token-broker/foundation';
 import type { IssuedToken, ProviderFailure } from './provider.js';
 
 /** What {@link issued} is made of. */
-export interface IssuedContent extends Omit<IssuedToken, 'accessToken' | 'tokenType'> {
+export interface IssuedContent extends Omit<IssuedToken, 'accessToken' | 'tokenType' | 'revocationHandle'> {
   readonly accessToken: string | Redacted;
   /** Default `Bearer`. */
   readonly tokenType?: string;
+  readonly revocationHandle?: string | Redacted;
 }
 
 /** A credential was issued. */
 export function issued({
   accessToken,
   tokenType = 'Bearer',
+  revocationHandle,
   ...rest
 }: IssuedContent): Result<IssuedToken, ProviderFailure> {
-  const secret = typeof accessToken === 'string' ? new Redacted(accessToken) : accessToken;
-  return ok({ accessToken: secret, tokenType, ...rest });
+  return ok({
+    accessToken: redacted(accessToken),
+    tokenType,
+    ...rest,
+    ...(revocationHandle === undefined ? {} : { revocationHandle: redacted(revocationHandle) }),
+  });
+}
+
+function redacted(secret: string | Redacted): Redacted {
+  return typeof secret === 'string' ? new Redacted(secret) : secret;
 }
 
 /**

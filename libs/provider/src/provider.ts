@@ -36,6 +36,11 @@ export interface IssuedToken {
   readonly username?: string;
   /** Granted scopes, when the reply named them. */
   readonly scope?: string;
+  /**
+   * What takes the credential back upstream, where it is not the credential itself: a lease, say, or the token that it hangs
+   * on. As secret as the credential. It is kept in the sealed record alone, and given to `revoke` and to nobody else.
+   */
+  readonly revocationHandle?: Redacted;
   /** Life as the provider stated it, counted from the moment the request was sent; defaults and clamps are applied. */
   readonly lifeMs: number;
   /** The successor of the refresh token that was spent. Absent: that one stays good (RFC 6749 §6). */
@@ -93,11 +98,21 @@ export interface ProviderCall {
   readonly signal: AbortSignal;
 }
 
+/** One call that takes a credential back. */
+export interface RevocationCall extends ProviderCall {
+  /**
+   * That of {@link IssuedToken}. Absent: the credential was issued without one, or its record was written by a version of the
+   * broker that knew of none.
+   */
+  readonly revocationHandle?: Redacted;
+}
+
 /**
  * What every kind of upstream implements: one source's way to it. Only `fetch` must be there.
  *
  * - One call of `fetch` makes at most one request that an upstream counts: no retries of its own. What it needs to know
- *   first (discovery, metadata) is looked up lazily, and a look-up that failed is made again by the next call.
+ *   first (discovery, metadata) is looked up lazily, and a look-up that failed is made again by the next call. A login that
+ *   each credential takes is a part of its call.
  * - Expected failures are values, as the table above tells them apart. A rejection is a bug; it is answered as
  *   `IDP_PROTOCOL`.
  * - It keeps no token. What callers give (`subjectToken`) it keeps in no way.
@@ -109,7 +124,7 @@ export interface ProviderCall {
 export interface ProviderImplementation {
   fetch(request: ProviderRequest, call: ProviderCall): Promise<Result<IssuedToken, ProviderFailure>>;
   /** Takes a token back upstream. One request, no retries. Absent: there is no way to. */
-  revoke?(accessToken: Redacted, call: ProviderCall): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
+  revoke?(accessToken: Redacted, call: RevocationCall): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
   /** Checks a token that a caller gave. Absent: callers give none. */
   readSubject?(token: Redacted, call: ProviderCall): Promise<Result<Subject | undefined, ProviderFailure>>;
   /** Frees what it holds. Running calls end on their own. */

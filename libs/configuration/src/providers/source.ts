@@ -5,12 +5,23 @@ import { suggestion } from '../suggestion.js';
 import { awsRdsIamSchema, toAwsRdsIamSource } from './aws-rds-iam/aws-rds-iam-source.js';
 import { awsStsSchema, toAwsStsSource } from './aws-sts/aws-sts-source.js';
 import { execSchema, toExecSource } from './exec/exec-source.js';
+import { gitHubAppSchema, toGitHubAppSource } from './github-app/github-app-source.js';
 import { moduleSchema, toModuleSource } from './module/module-source.js';
 import { oauth2Schema, toOAuth2Source } from './oauth2/oauth2-source.js';
 import { staticSchema, toStaticSource } from './static/static-source.js';
+import { toVaultSource, vaultSchema } from './vault/vault-source.js';
 
 /** Each provider brings the schema of its sources: a new one is a new file and a line here. */
-const PROVIDER_SCHEMAS = [oauth2Schema, staticSchema, execSchema, moduleSchema, awsStsSchema, awsRdsIamSchema] as const;
+const PROVIDER_SCHEMAS = [
+  oauth2Schema,
+  staticSchema,
+  execSchema,
+  moduleSchema,
+  awsStsSchema,
+  awsRdsIamSchema,
+  gitHubAppSchema,
+  vaultSchema,
+] as const;
 
 const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.shape.provider.value);
 
@@ -42,5 +53,9 @@ export function toSource(name: string, written: z.output<typeof sourceSchema>): 
       return toAwsStsSource(name, written);
     case 'aws-rds-iam':
       return toAwsRdsIamSource(name, written);
+    case 'github-app':
+      return toGitHubAppSource(name, written);
+    case 'vault':
+      return toVaultSource(name, written);
   }
 }

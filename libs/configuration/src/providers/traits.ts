@@ -2,10 +2,12 @@ import type { SourceConfiguration } from '../configuration.js';
 import { awsRdsIamTraits } from './aws-rds-iam/traits.js';
 import { awsStsTraits } from './aws-sts/traits.js';
 import { execTraits } from './exec/traits.js';
+import { gitHubAppTraits } from './github-app/traits.js';
 import { moduleTraits } from './module/traits.js';
 import { oauth2Traits } from './oauth2/traits.js';
 import type { SourceTraits } from './source-traits.js';
 import { staticTraits } from './static/traits.js';
+import { vaultTraits } from './vault/traits.js';
 
 /** All sources by name, among which a source finds the one that lends it a credential. */
 type Sources = ReadonlyMap<string, SourceConfiguration>;
@@ -30,6 +32,10 @@ export function traitsOf(source: SourceConfiguration, sources: Sources = new Map
       return awsStsTraits(source, recipeOfLender(source, sources));
     case 'aws-rds-iam':
       return awsRdsIamTraits(source, recipeOfLender(source, sources));
+    case 'github-app':
+      return gitHubAppTraits(source);
+    case 'vault':
+      return vaultTraits(source);
   }
 }
 

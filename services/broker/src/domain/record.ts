@@ -10,6 +10,8 @@ export interface RecordContent {
   readonly parameters: TokenParameters;
   /** Whom the tokens of its subject named when they were checked; absent: there was none, or nobody noted it. */
   readonly subjects?: readonly string[];
+  /** What takes the token back upstream, where that is not the token. Here alone: no broker keeps it in memory, none hands it out. */
+  readonly revocationHandle?: string;
 }
 
 /** Binds a sealed value to its place: a record copied to another key, epoch or generation does not open. */
@@ -35,10 +37,17 @@ export function encodeRecord(content: RecordContent): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   try {
     const value = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<RecordContent>;
-    const { token, lifeMs, expiresAtMs, parameters = {}, subjects } = value;
+    const { token, lifeMs, expiresAtMs, parameters = {}, subjects, revocationHandle } = value;
     if (typeof token?.accessToken !== 'string' || typeof lifeMs !== 'number') return undefined;
     if (typeof expiresAtMs !== 'number') return undefined;
-    return { token, lifeMs, expiresAtMs, parameters, ...(subjects === undefined ? {} : { subjects }) };
+    return {
+      token,
+      lifeMs,
+      expiresAtMs,
+      parameters,
+      ...(subjects === undefined ? {} : { subjects }),
+      ...(revocationHandle === undefined ? {} : { revocationHandle }),
+    };
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import type { ModuleSourceConfiguration } from '../../configuration.js';
+import { inOneOrder } from '../one-order.js';
 import type { SourceTraits } from '../source-traits.js';
 
 export function moduleTraits(source: ModuleSourceConfiguration): SourceTraits {
@@ -14,14 +15,6 @@ export function moduleTraits(source: ModuleSourceConfiguration): SourceTraits {
     secrets: [...secrets.values()],
     summary: { grant: 'module', endpoint: module, clientId: '' },
   };
-}
-
-/** The same value with the members of each object in one order, in whatever order they are written. */
-function inOneOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOneOrder);
-  if (typeof value !== 'object' || value === null) return value;
-  const members = Object.entries(value).map(([name, member]) => [name, inOneOrder(member)] as const);
-  return Object.fromEntries(members.sort(byName));
 }
 
 function byName([a = '']: readonly unknown[], [b = '']: readonly unknown[]): number {

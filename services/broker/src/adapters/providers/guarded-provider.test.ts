@@ -103,6 +103,8 @@ describe('what is issued', () => {
     ['an empty user name', { username: '' }],
     ['a line break in a user name', { username: 'a\nb' }],
     ['a user name that is too long', { username: 'x'.repeat(257) }],
+    ['an empty handle', { revocationHandle: new Redacted('') }],
+    ['a handle that is too long', { revocationHandle: new Redacted('x'.repeat(8 * 1024 + 1)) }],
   ])('is refused with %s', async (_, change) => {
     expect((await failureOf(issuing(change))).code).toBe('IDP_PROTOCOL');
   });
@@ -138,6 +140,19 @@ describe('a failure', () => {
     const given = new Redacted('token-of-a-caller');
     const end = await failing({ message: 'not token-of-a-caller' }).fetch({ ...REQUEST, subjectToken: given });
     expect(end).toMatchObject({ ok: false, error: { message: 'not <redacted>' } });
+  });
+
+  it('holds no handle, when a token is taken back by one', async () => {
+    const revocationHandle = new Redacted('canary-of-a-lease');
+    const revoke: ProviderImplementation['revoke'] = (_, call) =>
+      Promise.resolve(
+        err({ code: 'IDP_DENIED', message: 'no', detail: `not ${call.revocationHandle?.reveal() ?? ''}` }),
+      );
+    const provider = guarded({ fetch: () => Promise.resolve(ok(issued)), revoke });
+    expect(await provider.revoke(new Redacted('token'), revocationHandle)).toMatchObject({
+      ok: false,
+      error: { detail: 'not <redacted>' },
+    });
   });
 
   it('has a code of the table, and a pause that makes sense', async () => {

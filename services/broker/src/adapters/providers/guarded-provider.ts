@@ -120,10 +120,13 @@ export function guardedProvider(options: GuardOptions): Provider {
         const end = await implementation.fetch(request, call);
         return end.ok ? bounded(end.value) : end;
       }),
-    revoke: (accessToken) =>
-      run([accessToken], (implementation, call) =>
+    revoke: (accessToken, revocationHandle) =>
+      run([accessToken, revocationHandle], (implementation, call) =>
         capabilities.canRevoke && implementation.revoke !== undefined
-          ? implementation.revoke(accessToken, call)
+          ? implementation.revoke(accessToken, {
+              ...call,
+              ...(revocationHandle === undefined ? {} : { revocationHandle }),
+            })
           : Promise.resolve(ok('unsupported')),
       ),
     readSubject: (token) =>

@@ -6,6 +6,9 @@ import type { ProviderPorts } from './provider-ports.js';
 /** Of AWS, whatever it was signed with. */
 const RDS_TOKEN_LIFE_MS = 15 * 60_000;
 
+/** Of GitHub, whatever is asked for. */
+const INSTALLATION_TOKEN_LIFE_MS = 60 * 60_000;
+
 /** Makes the provider that a source names. The only place that knows all kinds; it loads only those that are used. */
 export function createProvider(source: SourceConfiguration, ports: ProviderPorts): Provider {
   const { clock, log } = ports;
@@ -43,6 +46,14 @@ async function load(source: SourceConfiguration, ports: ProviderPorts): Promise<
     case 'aws-rds-iam': {
       const { createAwsRdsIamProvider } = await import('./aws-rds-iam/aws-rds-iam-provider.js');
       return createAwsRdsIamProvider(source, ports);
+    }
+    case 'github-app': {
+      const { createGitHubAppProvider } = await import('./github-app/github-app-provider.js');
+      return createGitHubAppProvider(source, ports);
+    }
+    case 'vault': {
+      const { createVaultProvider } = await import('./vault/vault-provider.js');
+      return createVaultProvider(source, ports);
     }
     case 'module': {
       const { loadOwnProvider } = await import('./module/own-provider.js');
@@ -89,6 +100,24 @@ function capabilitiesOf(source: SourceConfiguration): ProviderCapabilities {
         mayRotate: false,
         longestLifeMs: RDS_TOKEN_LIFE_MS,
         callsUpstream: false,
+        needsRefresher: true,
+        takesParameters: false,
+      };
+    case 'github-app':
+      return {
+        canRevoke: true,
+        mayRotate: false,
+        longestLifeMs: INSTALLATION_TOKEN_LIFE_MS,
+        callsUpstream: true,
+        needsRefresher: true,
+        takesParameters: false,
+      };
+    case 'vault':
+      return {
+        canRevoke: true,
+        mayRotate: false,
+        longestLifeMs: source.maxLifetimeMs,
+        callsUpstream: true,
         needsRefresher: true,
         takesParameters: false,
       };

@@ -37,6 +37,8 @@ export class FakeIdentityProvider {
   mostAtOnce = 0;
   readonly requests: ProviderRequest[] = [];
   readonly takenBack: string[] = [];
+  /** The handles that came with them; `undefined`: none. */
+  readonly handles: (string | undefined)[] = [];
   readonly #clock: Clock;
   #atOnce = 0;
 
@@ -50,8 +52,9 @@ export class FakeIdentityProvider {
     return {
       capabilities: { ...CAPABILITIES, ...capabilities },
       fetch: (request) => (isClosed ? Promise.resolve(refused('IDP_UNAVAILABLE')) : this.#fetch(request)),
-      revoke: (token) => {
+      revoke: (token, handle) => {
         this.takenBack.push(token.reveal());
+        this.handles.push(handle?.reveal());
         return Promise.resolve(this.revoking?.(token.reveal()) ?? ok('revoked' as const));
       },
       readSubject: (token) => this.reading?.(token.reveal()) ?? Promise.resolve(ok(undefined)),

@@ -140,7 +140,7 @@ async function refused(
 function takeBackDead(ports: FlightPorts, plan: FlightPlan, issued: IssuedToken): void {
   const { clock, random, log } = ports;
   const { source } = plan.address;
-  void takeBack({ clock, random }, plan.source.provider, issued.accessToken).then((outcome) => {
+  void takeBack({ clock, random }, plan.source.provider, issued).then((outcome) => {
     if (outcome === 'failed') log.warn('idp: a token that was revoked in flight could not be taken back', { source });
   });
 }
@@ -219,10 +219,17 @@ function commitRequest(
 }
 
 function contentOf(plan: FlightPlan, reservation: Reservation, issued: IssuedToken): RecordContent {
-  const { lifeMs } = issued;
+  const { lifeMs, revocationHandle } = issued;
   const token = tokenOf(issued);
   // Redis read its clock before the identity provider was called: the true expiry is never earlier than this.
   const expiresAtMs = Math.floor(reservation.asOf.redisMs + lifeMs);
   const { parameters, subjects } = plan;
-  return { token, lifeMs, expiresAtMs, parameters, ...(subjects === undefined ? {} : { subjects }) };
+  return {
+    token,
+    lifeMs,
+    expiresAtMs,
+    parameters,
+    ...(subjects === undefined ? {} : { subjects }),
+    ...(revocationHandle === undefined ? {} : { revocationHandle: revocationHandle.reveal() }),
+  };
 }

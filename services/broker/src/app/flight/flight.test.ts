@@ -1,4 +1,4 @@
-import { delay } from '@token-broker/foundation';
+import { delay, Redacted } from '@token-broker/foundation';
 import { encode } from '@token-broker/protocol';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
@@ -141,12 +141,15 @@ describe('a refused commit', () => {
     const cluster = createCluster();
     const one = await cluster.start();
     cluster.idp.tookMs = 1_000;
+    cluster.idp.answer = (call) =>
+      call === 1 ? issued('token-1', 600_000, { revocationHandle: new Redacted('lease-1') }) : undefined;
     const reply = one.get();
     await clock.advance(500);
     await one.store.revoke({ kind: 'all' }, 0, 'r');
     for (const partition of [1, 2, 3]) await one.store.revoke({ kind: 'all' }, partition, 'r');
     expect(await ended(reply)).toMatchObject({ accessToken: 'token-2' });
     expect(cluster.idp.takenBack).toEqual(['token-1']);
+    expect(cluster.idp.handles).toEqual(['lease-1']);
     expect(one.metrics.count('commitRefused', 'dead')).toBe(1);
   });
 

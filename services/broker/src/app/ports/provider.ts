@@ -32,8 +32,14 @@ export interface ProviderCapabilities {
 export interface Provider {
   readonly capabilities: ProviderCapabilities;
   fetch(request: ProviderRequest): Promise<Result<IssuedToken, ProviderFailure>>;
-  /** Takes a token back upstream (RFC 7009 and the like). `unsupported`: it has no way to. */
-  revoke(accessToken: Redacted): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
+  /**
+   * Takes a token back upstream (RFC 7009 and the like), by the handle that it was issued with, if there was one.
+   * `unsupported`: it has no way to.
+   */
+  revoke(
+    accessToken: Redacted,
+    revocationHandle?: Redacted,
+  ): Promise<Result<'revoked' | 'unsupported', ProviderFailure>>;
   /**
    * Checks a token that a caller gave, as the source's `subjectToken` says. `undefined`: it is not good (expired, revoked,
    * forged, of another issuer).

@@ -1,4 +1,4 @@
-import { ok } from '@token-broker/foundation';
+import { ok, Redacted } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, expect, it } from 'vitest';
 import { configurationOf, FakeCluster, sourceOf, TICK_MS, type Replica, type Reply } from '../fakes/fake-cluster.js';
@@ -89,9 +89,11 @@ it('cannot be had for tokens on behalf of somebody: nobody keeps what they were 
 });
 
 it('takes the old tokens back at their identity provider, and not the new ones', async () => {
+  cluster.idp.answer = (call) =>
+    issued(`token-${String(call)}`, 600_000, { revocationHandle: new Redacted(`lease-${String(call)}`) });
   await get('a');
   expect(await replace(undefined, { atProvider: true })).toMatchObject({ provider: { asked: 1, revoked: 1 } });
-  expect(cluster.idp.takenBack).toEqual(['token-1']);
+  expect([cluster.idp.takenBack, cluster.idp.handles]).toEqual([['token-1'], ['lease-1']]);
 });
 
 it('keeps what has no successor in time', async () => {

@@ -1,4 +1,4 @@
-import { Redacted, within, type Clock } from '@token-broker/foundation';
+import { within, type Clock } from '@token-broker/foundation';
 import { failure, type Failure, type GracefulOutcome, type TokenParameters } from '@token-broker/protocol';
 import type { RecordContent } from '../../domain/record.js';
 import { StoreError, type SlotAddress, type Store } from '../ports/store.js';
@@ -6,6 +6,7 @@ import type { Span } from '../ports/tracing.js';
 import type { Source, Sources } from '../sources/sources.js';
 import type { Held } from '../tokens/held.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
+import { revocableOf } from '../upstream/take-back.js';
 import { inTurns } from './in-turns.js';
 import type { Doomed, DoomedToken } from './provider-revocation.js';
 import type { RevocationTarget } from './revocation-order.js';
@@ -112,9 +113,10 @@ async function replacedBy(
   { renew }: GracefulPorts,
   of: Omit<Renewable, 'parameters'>,
   generation: number,
-  { parameters, token }: RecordContent,
+  before: RecordContent,
   asked: Span,
 ): Promise<Replaced | Failure> {
+  const { parameters } = before;
   if (parameters.subjectHash !== undefined)
     return failure(
       'BAD_REQUEST',
@@ -124,7 +126,7 @@ async function replacedBy(
   if (outcome.kind === 'failure') return outcome.failure;
   if (outcome.kind === 'elsewhere') return failure('DEADLINE', 'another replica is fetching it');
   // An identity provider that caches: to revoke the one would be to revoke the other.
-  if (outcome.held.token.accessToken === token.accessToken)
+  if (outcome.held.token.accessToken === before.token.accessToken)
     return failure('REVOKED', 'the identity provider returned the same token again');
-  return { generation, source: of.source, accessToken: new Redacted(token.accessToken) };
+  return { generation, source: of.source, ...revocableOf(before) };
 }

@@ -1,10 +1,10 @@
-import { Redacted, within, type Clock, type Random } from '@token-broker/foundation';
+import { within, type Clock, type Random } from '@token-broker/foundation';
 import type { RevokeReply } from '@token-broker/protocol';
 import type { Store } from '../ports/store.js';
 import type { RecordCodec } from '../tokens/record-codec.js';
 import type { Source, Sources } from '../sources/sources.js';
 import type { FoundSlot } from './selection.js';
-import { takeBack, type TakenBack } from '../upstream/take-back.js';
+import { revocableOf, takeBack, type Revocable, type TakenBack } from '../upstream/take-back.js';
 
 /** No more tokens of one revocation are taken back at their identity providers. */
 const MOST_TOKENS = 10_000;
@@ -22,9 +22,8 @@ export interface ProviderRevocationPorts {
 }
 
 /** Tokens that a revocation is about to kill, read while they can still be read. */
-export interface DoomedToken {
+export interface DoomedToken extends Revocable {
   readonly source: Source;
-  readonly accessToken: Redacted;
 }
 
 export interface Doomed {
@@ -48,7 +47,7 @@ export async function doomedTokens(
       const read = await store.read(address, sources.current.policy);
       const content = read.kind === 'hit' ? codec.open(address, read) : undefined;
       if (content?.ok !== true) return [];
-      return [{ source, accessToken: new Redacted(content.value.token.accessToken) }];
+      return [{ source, ...revocableOf(content.value) }];
     });
     tokens.push(...(await Promise.all(reads)).flat());
   }
@@ -68,7 +67,7 @@ export async function takeAllBack(
   const waiting = [...tokens];
   const work = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop())
-      counts[await takeBack({ clock, random }, next.source.provider, next.accessToken)]++;
+      counts[await takeBack({ clock, random }, next.source.provider, next)]++;
   };
   await within(clock, limitMs, Promise.all(Array.from({ length: REQUESTS_AT_ONCE }, work)));
   const { revoked, unsupported } = counts;

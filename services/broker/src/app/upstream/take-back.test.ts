@@ -5,7 +5,7 @@ import { CAPABILITIES } from '../fakes/fake-provider.js';
 import type { Provider, ProviderFailure } from '../ports/provider.js';
 import { takeBack } from './take-back.js';
 
-const TOKEN = new Redacted('token');
+const TOKEN = { accessToken: new Redacted('token'), revocationHandle: new Redacted('lease') };
 const random = { uniform: () => 0, bytes: (count: number) => new Uint8Array(count) };
 
 function failing(code: ProviderFailure['code'], retryAfterMs?: number): Result<never, ProviderFailure> {
@@ -15,24 +15,26 @@ function failing(code: ProviderFailure['code'], retryAfterMs?: number): Result<n
 /** A provider that answers with these, one after the other, and the times at which it was asked. */
 function providerOf(clock: VirtualClock, answers: Awaited<ReturnType<Provider['revoke']>>[]) {
   const askedAtMs: number[] = [];
+  const given: (string | undefined)[] = [];
   const provider: Provider = {
     capabilities: CAPABILITIES,
     fetch: () => Promise.reject(new Error('not asked for')),
     readSubject: () => Promise.resolve(ok(undefined)),
     close: () => Promise.resolve(),
-    revoke: () => {
+    revoke: (accessToken, revocationHandle) => {
+      given.push(accessToken.reveal(), revocationHandle?.reveal());
       askedAtMs.push(clock.elapsedMs());
       return Promise.resolve(answers.shift() ?? ok('revoked'));
     },
   };
-  return { provider, askedAtMs };
+  return { provider, askedAtMs, given };
 }
 
 it('takes a token back with one request where the provider has a way to', async () => {
   const clock = new VirtualClock();
-  const { provider, askedAtMs } = providerOf(clock, []);
+  const { provider, given } = providerOf(clock, []);
   expect(await takeBack({ clock, random }, provider, TOKEN)).toBe('revoked');
-  expect(askedAtMs).toHaveLength(1);
+  expect(given).toEqual(['token', 'lease']);
 });
 
 it('says so where it has none', async () => {

@@ -90,3 +90,20 @@ it.each([
   expect(!end.ok && end.error.detail).toContain(words);
   expect(JSON.stringify(end)).not.toContain('canary');
 });
+
+it('gets the handle back that it gave along, when what it has issued is taken back', async () => {
+  const provider = providerOf(`export const createProvider = ({ issued, refused }) => ({
+    async fetch() {
+      return issued({ accessToken: 'token', lifeMs: 60_000, revocationHandle: 'lease-1' });
+    },
+    async revoke(token, { revocationHandle }) {
+      const isKnown = token.reveal() === 'token' && revocationHandle?.reveal() === 'lease-1';
+      return isKnown ? { ok: true, value: 'revoked' } : refused('IDP_DENIED', 'not of here');
+    },
+  });`);
+  const end = await provider.fetch({ scopes: [] });
+  if (!end.ok) throw new Error(end.error.detail);
+  const { accessToken, revocationHandle } = end.value;
+  expect(await provider.revoke(accessToken, revocationHandle)).toEqual({ ok: true, value: 'revoked' });
+  expect(await provider.revoke(accessToken)).toMatchObject({ ok: false, error: { code: 'IDP_DENIED' } });
+});

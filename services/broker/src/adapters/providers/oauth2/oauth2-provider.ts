@@ -1,4 +1,4 @@
-import { systemRandom, type Clock, type Random } from '@token-broker/foundation';
+import { systemRandom, type Clock, type Random, type Redacted } from '@token-broker/foundation';
 import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import type { Provider } from '../../../app/ports/provider.js';
 import type { Log } from '../../../app/ports/telemetry.js';
@@ -19,7 +19,9 @@ export interface OAuth2ProviderPorts {
 }
 
 /** An implementation that has every method, and keeps the deadline by itself. */
-export type OAuth2Provider = Omit<Provider, 'capabilities'>;
+export type OAuth2Provider = Omit<Provider, 'capabilities' | 'revoke'> & {
+  revoke(accessToken: Redacted): ReturnType<Provider['revoke']>;
+};
 
 /**
  * Tokens of an OAuth 2.0 authorization server, through openid-client: by client credentials and by refresh tokens

@@ -182,9 +182,9 @@ export function itKeepsTheContract(name: string, kind: ContractKind): void {
     it('takes a token back where it states that it can, and says so where it cannot', async () => {
       const bed = await kind.start();
       const { provider } = open(bed);
-      const { accessToken } = issuedBy(await provider.fetch({ scopes: bed.source.scopes }));
+      const { accessToken, revocationHandle } = issuedBy(await provider.fetch({ scopes: bed.source.scopes }));
       const calls = bed.calls();
-      const outcome = await provider.revoke(accessToken);
+      const outcome = await provider.revoke(accessToken, revocationHandle);
       if (provider.capabilities.canRevoke) {
         expect(outcome).toEqual({ ok: true, value: 'revoked' });
         expect(bed.takenBack).toEqual([accessToken.reveal()]);
