@@ -23,6 +23,9 @@ const CREDENTIALS = /(?<=\b(?:Bearer|Basic|DPoP) )[A-Za-z0-9._~+/-]{8,}=*/gi;
 const SECRET_FIELD =
   /((?:access_token|refresh_token|id_token|client_secret|client_assertion|assertion|password)(?:[\\"'\s]|%5c|%2[27])*(?:[:=]|%3[ad])(?:[\\"'\s]|%5c|%2[27])*)[^\\"'&,\s}]+/gi;
 
+/** A longer token is found in a log line by its look, and need not be searched for. */
+const LONGEST_SEARCHED_CHARACTERS = 1_024;
+
 /** A JWT, whole or cut. */
 const JWT = /\beyJ[A-Za-z0-9_.~+/=-]*/g;
 
@@ -79,6 +82,21 @@ export function createDetail(clientId: string, secrets: readonly Redacted[]): (t
     // Where the window ends there may be the beginning of a secret, which nothing above recognises.
     if (text.length > WINDOW_CHARACTERS) clean = clean.slice(0, Math.max(0, clean.length - longest));
     return clean.slice(0, MAX_CHARACTERS);
+  };
+}
+
+/** The same for calls that carry secrets of their own, such as a caller's token. */
+export function createDetailOfCalls(
+  clientId: string,
+  secrets: readonly Redacted[],
+): (given: readonly (Redacted | undefined)[]) => (text: string) => string {
+  const ofSource = createDetail(clientId, secrets);
+  return (given) => {
+    const searched = given
+      .filter((token) => token !== undefined)
+      .filter((token) => token.reveal().length <= LONGEST_SEARCHED_CHARACTERS);
+    // Made when there is something to tell: a failure is rare, and to prepare for one takes longer than a success.
+    return searched.length === 0 ? ofSource : (text) => createDetail(clientId, [...secrets, ...searched])(text);
   };
 }
 

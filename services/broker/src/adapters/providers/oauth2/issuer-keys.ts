@@ -1,9 +1,11 @@
 import { err, ok, SingleFlight, type Clock, type Result } from '@token-broker/foundation';
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { Exchanges, type HttpFetch } from './exchange.js';
-import { refusalOf, refusalOfExchange, type RefusalContext } from './refusal.js';
-import { parseObject } from './token-response.js';
+import type { HttpFetch } from '../http/exchange.js';
+import { parseObject } from '../http/json-object.js';
+import { failureOfExchange } from '../http/http-failure.js';
+import { Exchanges } from './exchanges.js';
+import { refusalOf, type RefusalContext } from './refusal.js';
 
 /** Keys are read again after this: what an issuer has withdrawn is believed no longer. */
 const LIFE_MS = 15 * 60 * 1_000;
@@ -80,7 +82,7 @@ export class IssuerKeys {
       exchanges.close();
     }
     const { last: reply, failure } = exchanges;
-    if (failure !== undefined) return err(refusalOfExchange(failure, context()));
+    if (failure !== undefined) return err(failureOfExchange(failure, context()));
     if (reply === undefined) return err({ code: 'IDP_UNAVAILABLE', message: 'the key set was not read', detail: '' });
     if (reply.status !== 200) return err(refusalOf(reply, undefined, context()));
     try {

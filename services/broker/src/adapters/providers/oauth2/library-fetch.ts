@@ -1,6 +1,6 @@
 import type { CustomFetch, FetchBody } from 'openid-client';
-import type { Exchanges } from './exchange.js';
-import { parseObject } from './token-response.js';
+import { parseObject } from '../http/json-object.js';
+import type { Exchanges } from './exchanges.js';
 
 /** Leads the OAuth library's requests to ours. Its own time limit is left aside: the call has one. */
 export function libraryFetch(exchanges: Exchanges): CustomFetch {

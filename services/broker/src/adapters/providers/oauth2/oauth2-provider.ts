@@ -2,7 +2,7 @@ import { systemRandom, type Clock, type Random } from '@token-broker/foundation'
 import type { OAuth2SourceConfiguration } from '@token-broker/configuration';
 import type { Provider } from '../../../app/ports/provider.js';
 import type { Log } from '../../../app/ports/telemetry.js';
-import type { HttpFetch } from './exchange.js';
+import type { HttpFetch } from '../http/exchange.js';
 import { revokeToken } from './revocation.js';
 import { createSubjectReader } from './subject-token.js';
 import { createTokenRequests } from './token-request.js';

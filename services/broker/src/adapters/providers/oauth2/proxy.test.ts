@@ -5,7 +5,7 @@ import { Redacted } from '@token-broker/foundation';
 import { createCertificate, eventually, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BY_SECRET, CLIENT_ID, failureOf, issuerOf, openProvider, startIdp, startScript } from '../fakes/oauth2-bed.js';
-import { readProxy } from './proxy.js';
+import { readProxy } from '../http/proxy.js';
 
 const ANY = { scopes: [] };
 const PASSWORD = 'pa:ss w%rd/canary';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Exchange } from './exchange.js';
+import type { Exchange } from '../http/exchange.js';
 import { refusalOf, type RefusalContext } from './refusal.js';
 
 function refusal(

@@ -1,7 +1,7 @@
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import type { Exchange, ExchangeError } from './exchange.js';
-import { parseRetryAfter } from '../retry-after.js';
-import { parseObject, shapeOf } from './token-response.js';
+import type { Exchange } from '../http/exchange.js';
+import { notNow, saidIn, unserved, type FailureContext } from '../http/http-failure.js';
+import { parseObject } from '../http/json-object.js';
 
 /** OAuth errors (RFC 6749 §4.1.2.1) that say: not now, rather than: not you. */
 const TEMPORARY: ReadonlySet<string> = new Set(['temporarily_unavailable', 'server_error']);
@@ -25,32 +25,22 @@ const KNOWN: ReadonlySet<string> = new Set([
   ],
 ]);
 
-export interface RefusalContext {
-  /** What the request was for, as the subject of a sentence. */
+export interface RefusalContext extends FailureContext {
   readonly asked: 'the token request' | 'the revocation' | 'the introspection' | 'the key set' | 'discovery';
-  readonly wallMs: number;
-  /** Makes a text of the identity provider fit for the log. */
-  readonly detail: (text: string) => string;
   /** Whether a refresh token is spent by it. Default false. */
   readonly spendsRefreshToken?: boolean;
 }
 
 /** What a reply means that holds no token. `objection` is what the OAuth library made of it. */
 export function refusalOf(reply: Exchange, objection: unknown, context: RefusalContext): ProviderFailure {
-  const { asked, wallMs, detail } = context;
+  const { asked } = context;
   const status = `status ${String(reply.status)}`;
   const oauthError = oauthErrorIn(reply);
-  const said = detail(`${asked}: ${status}, ${oauthError ?? messageOf(objection)}: ${readable(reply)}`);
-  const retryAfterMs = parseRetryAfter(reply.headers, wallMs);
-  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const said = saidIn(reply, oauthError ?? messageOf(objection), context);
 
-  if (reply.status === 429) {
-    return { code: 'QUOTA_EXHAUSTED', message: 'the identity provider limits our requests', detail: said, ...retry };
-  }
-  if (reply.status >= 500 || reply.status === 408 || (oauthError !== undefined && TEMPORARY.has(oauthError))) {
-    const message = `the identity provider cannot serve ${asked} now (${status})`;
-    return { code: 'IDP_UNAVAILABLE', message, detail: said, ...retry };
-  }
+  const temporary = notNow(reply, said, context);
+  if (temporary !== undefined) return temporary;
+  if (oauthError !== undefined && TEMPORARY.has(oauthError)) return unserved(reply, said, context);
   if (asked === 'discovery' || asked === 'the key set') {
     const what = asked === 'discovery' ? 'metadata' : 'key set';
     return { code: 'IDP_PROTOCOL', message: `the issuer's ${what} cannot be used (${status})`, detail: said };
@@ -65,23 +55,6 @@ export function refusalOf(reply: Exchange, objection: unknown, context: RefusalC
     return { code: 'IDP_DENIED', message: denial(oauthError, status), detail: said, ...refused };
   }
   return { code: 'IDP_PROTOCOL', message: `the identity provider's reply is not OAuth (${status})`, detail: said };
-}
-
-/** What it means that there is no whole reply. */
-export function refusalOfExchange({ why, message }: ExchangeError, { asked, detail }: RefusalContext): ProviderFailure {
-  const said = detail(`${asked}: ${message}`);
-  switch (why) {
-    case 'timeout':
-      return { code: 'IDP_TIMEOUT', message: 'the identity provider did not answer in time', detail: said };
-    case 'network':
-      return { code: 'IDP_UNAVAILABLE', message: 'the identity provider cannot be reached', detail: said };
-    case 'redirect': {
-      const problem = 'the identity provider redirects, which is refused: configure the final address';
-      return { code: 'IDP_PROTOCOL', message: problem, detail: said };
-    }
-    case 'too-large':
-      return { code: 'IDP_PROTOCOL', message: "the identity provider's reply is too large", detail: said };
-  }
 }
 
 /** What it means that no request was made: the OAuth library refused to, or there is a bug. */
@@ -99,12 +72,6 @@ export function oauthErrorIn({ status, text, headers }: Exchange): string | unde
   if (typeof error === 'string' && error !== '') return error;
   if (status < 400) return undefined;
   return /\berror="([^"]+)"/i.exec(headers.get('www-authenticate') ?? '')?.[1];
-}
-
-/** A reply that reports success may hold a token, in whatever form: of its fields only the names are told. */
-function readable({ status, text }: Exchange): string {
-  const body = status < 300 ? parseObject(text) : undefined;
-  return body === undefined ? text : shapeOf(body);
 }
 
 function denial(oauthError: string | undefined, status: string): string {

@@ -1,7 +1,7 @@
 import { err, ok, type Redacted, type Result } from '@token-broker/foundation';
 import * as oauth from 'openid-client';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { parseObservedLimit } from './observed-limit.js';
+import { parseObservedLimit } from '../http/observed-limit.js';
 import { oauthErrorIn, refusalOf } from './refusal.js';
 import type { Upstream } from './upstream.js';
 

@@ -2,9 +2,11 @@ import { err, ok, SingleFlight, type Clock, type Result } from '@token-broker/fo
 import type { OAuth2Endpoint } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { Exchanges, type HttpFetch } from './exchange.js';
+import type { HttpFetch } from '../http/exchange.js';
+import { failureOfExchange } from '../http/http-failure.js';
+import { Exchanges } from './exchanges.js';
 import { libraryFetch } from './library-fetch.js';
-import { refusalOf, refusalOfExchange, refusalWithoutRequest, type RefusalContext } from './refusal.js';
+import { refusalOf, refusalWithoutRequest, type RefusalContext } from './refusal.js';
 
 /** The metadata of an issuer is read again after this. */
 const LIFE_MS = 15 * 60 * 1_000;
@@ -73,7 +75,7 @@ export class ServerMetadataReader {
       this.#kept = { server, untilMs: clock.elapsedMs() + LIFE_MS };
       return ok(server);
     } catch (error) {
-      if (exchanges.failure !== undefined) return err(refusalOfExchange(exchanges.failure, context));
+      if (exchanges.failure !== undefined) return err(failureOfExchange(exchanges.failure, context));
       if (exchanges.last !== undefined) return err(refusalOf(exchanges.last, error, context));
       return err(refusalWithoutRequest(error, context));
     } finally {

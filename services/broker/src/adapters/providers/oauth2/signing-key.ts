@@ -1,6 +1,6 @@
 import type { SigningKey } from '@token-broker/configuration';
 import { importJWK, importPKCS8, type CryptoKey, type JWK } from 'jose';
-import { parseObject } from './token-response.js';
+import { parseObject } from '../http/json-object.js';
 
 /** A private key in the form that signs. */
 export interface ImportedKey {

@@ -2,9 +2,9 @@ import { err, ok, within, type Result } from '@token-broker/foundation';
 import type { SubjectTokenConfiguration } from '@token-broker/configuration';
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { ExchangeError } from './exchange.js';
+import { ExchangeError } from '../http/exchange.js';
 import { IssuerKeys, type IssuerKeysOptions, type KeySet } from './issuer-keys.js';
-import { refusalOfExchange } from './refusal.js';
+import { failureOfExchange } from '../http/http-failure.js';
 import { ServerMetadataReader } from './server-metadata.js';
 import type { Upstream } from './upstream.js';
 
@@ -50,7 +50,7 @@ export function createSignatureCheck(
       const timed = await within(clock, timeoutMs, verify(token));
       if (timed.inTime) return timed.value;
       const late = new ExchangeError('timeout', `no key within ${String(timeoutMs)} ms`);
-      return err(refusalOfExchange(late, { asked, wallMs: clock.wallMs(), detail }));
+      return err(failureOfExchange(late, { asked, detail }));
     } catch (error) {
       const message = "the issuer's key cannot be used";
       const said = detail(`${asked}: ${error instanceof Error ? error.message : String(error)}`);

@@ -2,10 +2,10 @@ import { err, ok, type Redacted, type Result } from '@token-broker/foundation';
 import type { SubjectTokenConfiguration } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
 import type { ProviderFailure, Subject } from '../../../app/ports/provider.js';
-import { parseObservedLimit } from './observed-limit.js';
+import { parseObject } from '../http/json-object.js';
+import { parseObservedLimit } from '../http/observed-limit.js';
 import { refusalOf } from './refusal.js';
 import { createSignatureCheck } from './subject-signature.js';
-import { parseObject } from './token-response.js';
 import type { Upstream } from './upstream.js';
 
 /** Reads a token that a caller gave; `undefined`: it is not good. */

@@ -1,9 +1,10 @@
 import { err, ok, Redacted, type Result } from '@token-broker/foundation';
 import type { IssuedToken, ProviderFailure, ProviderRequest } from '../../../app/ports/provider.js';
 import { createGrantRequests, type GrantPorts } from './grant-request.js';
-import { parseObservedLimit } from './observed-limit.js';
+import { parseObject } from '../http/json-object.js';
+import { parseObservedLimit } from '../http/observed-limit.js';
 import { oauthErrorIn, refusalOf } from './refusal.js';
-import { parseObject, readRefreshToken, readToken, type Oddity } from './token-response.js';
+import { readRefreshToken, readToken, type Oddity } from './token-response.js';
 import type { Attempt, Upstream, UpstreamCall } from './upstream.js';
 
 export interface TokenRequestPorts extends GrantPorts {

@@ -1,6 +1,7 @@
 import { err, ok, Redacted, type Result } from '@token-broker/foundation';
 import type { OAuth2Grant, OAuth2SourceConfiguration } from '@token-broker/configuration';
 import type { IssuedToken, ProviderFailure } from '../../../app/ports/provider.js';
+import { isObject, parseObject, shapeOf, type JsonObject } from '../http/json-object.js';
 
 /** Longer tokens fit into no HTTP header, and not into the messages that carry them. */
 const MAX_TOKEN_CHARACTERS = 64 * 1024;
@@ -101,7 +102,7 @@ export function readToken(text: string, options: ReadTokenOptions): Result<Issue
  * The refresh token of a reply, whatever else is wrong with it: where the reply has been sent, the one that was spent may be
  * good no more. One that is empty or null is none.
  */
-export function readRefreshToken(body: Readonly<Record<string, unknown>>): Redacted | undefined | 'malformed' {
+export function readRefreshToken(body: JsonObject): Redacted | undefined | 'malformed' {
   const value = body['refresh_token'];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string' || value.length > MAX_TOKEN_CHARACTERS || !PRINTABLE_ASCII.test(value)) {
@@ -117,16 +118,6 @@ function mistakenType(grant: OAuth2Grant, issued: unknown): string | undefined {
   const expected = grant.requestedTokenType === undefined ? ACCESS_TOKEN_TYPES : [grant.requestedTokenType];
   if (typeof issued === 'string' && expected.includes(issued)) return undefined;
   return 'issued_token_type is not what was asked for';
-}
-
-/** The JSON object that a text holds, if it does. */
-export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function readLifeMs(value: unknown, { source, warn }: ReadTokenOptions): number | undefined {
@@ -162,14 +153,4 @@ function isSenderConstrained(accessToken: string): boolean {
   if (payload === undefined || signature === undefined || rest.length > 0) return false;
   const confirmation = parseObject(Buffer.from(payload, 'base64url').toString('utf8'))?.['cnf'];
   return isObject(confirmation) && Object.keys(confirmation).length > 0;
-}
-
-/** Which fields a reply has, without their values: one of them may be a token. */
-export function shapeOf(body: Readonly<Record<string, unknown>>): string {
-  const fields = Object.entries(body).map(([name, value]) => `${name}: ${value === null ? 'null' : typeof value}`);
-  return `the reply has {${fields.join(', ')}}`;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -14,7 +14,7 @@ import {
 } from '@token-broker/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Log } from '../../../app/ports/telemetry.js';
-import type { HttpFetch } from './exchange.js';
+import type { HttpFetch } from '../http/exchange.js';
 import { createOAuth2Provider, type OAuth2Provider } from './oauth2-provider.js';
 
 const TIMEOUT_MS = 5_000;

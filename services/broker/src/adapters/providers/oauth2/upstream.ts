@@ -2,18 +2,16 @@ import { err, ok, type Clock, type Redacted, type Result } from '@token-broker/f
 import { secretsOf, type OAuth2SourceConfiguration } from '@token-broker/configuration';
 import * as oauth from 'openid-client';
 import type { ProviderFailure } from '../../../app/ports/provider.js';
-import { createDetail } from '../detail.js';
+import { createDetailOfCalls } from '../detail.js';
+import type { Exchange, HttpFetch } from '../http/exchange.js';
+import { failureOfExchange } from '../http/http-failure.js';
+import { openHttpPool } from '../http/http-pool.js';
+import { readProxy } from '../http/proxy.js';
 import { createClientProofs, type ClientProof } from './client-authentication.js';
-
-import { Exchanges, type Exchange, type HttpFetch } from './exchange.js';
-import { openHttpPool } from './http-pool.js';
+import { Exchanges } from './exchanges.js';
 import { libraryFetch, tokenRequestFetch } from './library-fetch.js';
-import { readProxy } from './proxy.js';
-import { refusalOfExchange, refusalWithoutRequest, type RefusalContext } from './refusal.js';
+import { refusalWithoutRequest, type RefusalContext } from './refusal.js';
 import { ServerMetadataReader } from './server-metadata.js';
-
-/** A longer token is found in a log line by its look, and need not be searched for. */
-const LONGEST_SEARCHED = 1_024;
 
 export interface UpstreamPorts {
   readonly clock: Clock;
@@ -53,7 +51,7 @@ export class Upstream {
   /** Makes a text fit for the log. */
   readonly detail: (text: string) => string;
   readonly #closeHttp: () => Promise<void>;
-  readonly #secrets: readonly Redacted[];
+  readonly #detailOf: ReturnType<typeof createDetailOfCalls>;
   readonly #proofs: () => Promise<ClientProof>;
   readonly #running = new Set<Promise<unknown>>();
 
@@ -68,8 +66,9 @@ export class Upstream {
         : { fetch, close: () => Promise.resolve() };
     this.fetch = http.fetch;
     this.#closeHttp = () => http.close();
-    this.#secrets = [...secretsOf(source), ...(proxy === undefined ? [] : readProxy(proxy).secrets)];
-    this.detail = createDetail(clientId, this.#secrets);
+    const secrets = [...secretsOf(source), ...(proxy === undefined ? [] : readProxy(proxy).secrets)];
+    this.#detailOf = createDetailOfCalls(clientId, secrets);
+    this.detail = this.#detailOf([]);
     this.metadata = new ServerMetadataReader({ ...source, needs: 'token_endpoint' }, this);
     this.#proofs = createClientProofs(source, clock);
   }
@@ -103,7 +102,7 @@ export class Upstream {
   ): Promise<Result<T, ProviderFailure>> {
     // First of all: discovery counts too.
     const exchanges = new Exchanges(this.fetch, this.clock, this.source.timeoutMs);
-    const detail = this.#detailWith(options.given);
+    const detail = this.#detailOf(options.given);
     const context = (): RefusalContext => ({
       asked: options.asked,
       wallMs: this.clock.wallMs(),
@@ -139,7 +138,7 @@ export class Upstream {
     } catch (error) {
       objection = error;
     }
-    if (exchanges.failure !== undefined) return err(refusalOfExchange(exchanges.failure, context()));
+    if (exchanges.failure !== undefined) return err(failureOfExchange(exchanges.failure, context()));
     const reply = exchanges.last;
     return reply === undefined ? err(refusalWithoutRequest(objection, context())) : ok({ reply, objection });
   }
@@ -158,15 +157,5 @@ export class Upstream {
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated so that it stands out; the configuration allows it
     if (this.source.allowInsecureHttp) oauth.allowInsecureRequests(configuration);
     return configuration;
-  }
-
-  /** Made when there is something to tell: a failure is rare, and to prepare for one takes longer than a success. */
-  #detailWith(given: readonly (Redacted | undefined)[]): (text: string) => string {
-    const searched = given.filter((token) => token !== undefined && token.reveal().length <= LONGEST_SEARCHED);
-    if (searched.length === 0) return this.detail;
-    return (text) => {
-      const secrets = [...this.#secrets, ...searched.filter((token) => token !== undefined)];
-      return createDetail(this.source.clientId, secrets)(text);
-    };
   }
 }

@@ -1,6 +1,7 @@
 import { VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
-import { ExchangeError, Exchanges, MAX_REPLY_BYTES, type HttpFetch, type HttpReply } from './exchange.js';
+import { ExchangeError, MAX_REPLY_BYTES, type HttpFetch, type HttpReply } from '../http/exchange.js';
+import { Exchanges } from './exchanges.js';
 
 const GET = { method: 'GET', headers: {} };
 const URL_ASKED = 'https://idp.invalid/token';
