@@ -7,7 +7,9 @@ export type SourceConfiguration =
   | ExecSourceConfiguration
   | ModuleSourceConfiguration
   | AwsStsSourceConfiguration
-  | AwsRdsIamSourceConfiguration;
+  | AwsRdsIamSourceConfiguration
+  | AzureWorkloadIdentitySourceConfiguration
+  | GoogleWorkloadIdentitySourceConfiguration;
 
 /** What every source has, whatever its provider: all that the broker knows of one but for what makes its tokens. */
 export interface CommonSourceConfiguration {
@@ -126,6 +128,48 @@ export interface AwsRdsIamSourceConfiguration extends CommonSourceConfiguration 
   readonly user: string;
   readonly region: string;
   readonly access: AwsAccess;
+}
+
+/** Tokens of Microsoft Entra ID for a workload that it knows by a token of another identity provider. */
+export interface AzureWorkloadIdentitySourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'azure-workload-identity';
+  readonly tenantId: string;
+  readonly clientId: string;
+  /** An absolute path. Read for each call: it is replaced before it ends. */
+  readonly tokenFile: string;
+  /** Without a slash at its end. */
+  readonly authority: string;
+  readonly ca?: string;
+  readonly proxy?: Redacted;
+}
+
+/** Where the token is that a pool of Google Cloud knows the workload by. */
+export type GoogleSubject =
+  /** An absolute path, read for each call. `field`: it is a JSON object, and this one of its fields. */
+  | { readonly kind: 'file'; readonly file: string; readonly field?: string }
+  /** The bearer token of another source. */
+  | { readonly kind: 'source'; readonly source: string };
+
+/** Tokens of Google Cloud for a workload that it knows by a token of another identity provider. */
+export interface GoogleWorkloadIdentitySourceConfiguration extends CommonSourceConfiguration {
+  readonly provider: 'google-workload-identity';
+  /** With the service that it belongs to: `//iam.googleapis.com/projects/…`. */
+  readonly workloadIdentityProvider: string;
+  readonly subject: GoogleSubject;
+  readonly subjectTokenType: string;
+  /** Absent: tokens are those of the pool. */
+  readonly impersonation?: {
+    readonly serviceAccount: string;
+    /** In the order in which each impersonates the next. */
+    readonly delegates: readonly string[];
+    /** How long the tokens are asked for. Default 1 h. */
+    readonly lifetimeMs: number;
+  };
+  readonly stsEndpoint: string;
+  /** Without a slash at its end. */
+  readonly iamCredentialsEndpoint: string;
+  readonly ca?: string;
+  readonly proxy?: Redacted;
 }
 
 export interface OAuth2SourceConfiguration extends CommonSourceConfiguration {

@@ -4,13 +4,30 @@ import { encodeRefusal, wrongKind } from '../settings.js';
 import { suggestion } from '../suggestion.js';
 import { awsRdsIamSchema, toAwsRdsIamSource } from './aws-rds-iam/aws-rds-iam-source.js';
 import { awsStsSchema, toAwsStsSource } from './aws-sts/aws-sts-source.js';
+import {
+  azureWorkloadIdentitySchema,
+  toAzureWorkloadIdentitySource,
+} from './azure-workload-identity/azure-workload-identity-source.js';
 import { execSchema, toExecSource } from './exec/exec-source.js';
+import {
+  googleWorkloadIdentitySchema,
+  toGoogleWorkloadIdentitySource,
+} from './google-workload-identity/google-workload-identity-source.js';
 import { moduleSchema, toModuleSource } from './module/module-source.js';
 import { oauth2Schema, toOAuth2Source } from './oauth2/oauth2-source.js';
 import { staticSchema, toStaticSource } from './static/static-source.js';
 
 /** Each provider brings the schema of its sources: a new one is a new file and a line here. */
-const PROVIDER_SCHEMAS = [oauth2Schema, staticSchema, execSchema, moduleSchema, awsStsSchema, awsRdsIamSchema] as const;
+const PROVIDER_SCHEMAS = [
+  oauth2Schema,
+  staticSchema,
+  execSchema,
+  moduleSchema,
+  awsStsSchema,
+  awsRdsIamSchema,
+  azureWorkloadIdentitySchema,
+  googleWorkloadIdentitySchema,
+] as const;
 
 const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.shape.provider.value);
 
@@ -42,5 +59,9 @@ export function toSource(name: string, written: z.output<typeof sourceSchema>): 
       return toAwsStsSource(name, written);
     case 'aws-rds-iam':
       return toAwsRdsIamSource(name, written);
+    case 'azure-workload-identity':
+      return toAzureWorkloadIdentitySource(name, written);
+    case 'google-workload-identity':
+      return toGoogleWorkloadIdentitySource(name, written);
   }
 }

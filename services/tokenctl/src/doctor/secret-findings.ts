@@ -57,6 +57,8 @@ function ofSource(source: SourceConfiguration): PlacedSecret[] {
     case 'module':
     case 'aws-sts':
     case 'aws-rds-iam':
+    case 'azure-workload-identity':
+    case 'google-workload-identity':
       // Nobody has thought of them: they were issued, or are known to a program or a module alone.
       return [];
   }
