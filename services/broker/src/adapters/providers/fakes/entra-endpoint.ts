@@ -28,7 +28,7 @@ export interface EntraEndpoint {
   calls(): number;
   will(behaviour: Behaviour): void;
   /** In place of the replies from now on. */
-  answer: ((request: ScriptedRequest) => ScriptedReply | undefined) | undefined;
+  answer: ((request: ScriptedRequest) => ScriptedReply | undefined | Promise<undefined>) | undefined;
 }
 
 /** The token endpoint of Microsoft Entra ID for one application of one tenant, on a free port. */
@@ -38,7 +38,7 @@ export async function startEntra(): Promise<EntraEndpoint> {
   const workload = startWorkloadIssuer(TOKEN_EXCHANGE_AUDIENCE);
   const server = await startScript(async (request) => {
     const refusal = await judge(request);
-    return refusal ?? endpoint.answer?.(request) ?? usual(behaviour, ++issued);
+    return refusal ?? (await endpoint.answer?.(request)) ?? usual(behaviour, ++issued);
   });
   const endpoint: EntraEndpoint = {
     url: server.issuer,
