@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatProblems, traitsOf, type SourceConfiguration } from './index.js';
+import { formatProblems, parseConfiguration, traitsOf, type SourceConfiguration } from './index.js';
 import { documentOf, load, problemsOf, type Settings } from './fakes/oauth2-sources.js';
 
 const AZURE = {
@@ -144,6 +144,18 @@ describe('a source of Google Cloud', () => {
     expect(problems.map((problem) => problem.path)).toContain(`sources.key.${path}`);
     expect(formatProblems(problems, 'broker.yaml')).toContain(words);
   });
+});
+
+it.each<[string, Settings]>([
+  ['Microsoft Entra ID', { ...AZURE, authority: 'http://127.0.0.1:1' }],
+  ['the Security Token Service of Google', { ...GOOGLE, stsEndpoint: 'http://127.0.0.1:1/v1/token' }],
+])('%s may be reached in clear where that is allowed, with a warning', async (_, settings) => {
+  const text = documentOf({ key: { ...settings, allowInsecureHttp: true } });
+  const parsed = await parseConfiguration(text, { env: {}, readFile: () => Promise.reject(new Error('absent')) });
+  const warnings = parsed.ok ? parsed.value.warnings : [];
+  expect(warnings.map(({ path, message }) => `${path}: ${message}`)).toContain(
+    'sources.key.allowInsecureHttp: tokens travel in clear: for development only',
+  );
 });
 
 it.each<[string, Settings]>([
