@@ -1,6 +1,8 @@
 import type { Redacted } from '@token-broker/foundation';
 import type { SourceConfiguration } from './source-configuration.js';
 
+export type * from './source-basics.js';
+export type * from './platform-source-configuration.js';
 export type * from './source-configuration.js';
 
 /**

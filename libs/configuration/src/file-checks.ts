@@ -102,40 +102,74 @@ function checkQuotas(file: Values, report: Report): void {
   }
 }
 
-/** The client and its endpoint. Undefined: what was refused is no identity. */
-function upstreamOf({ provider, issuer, tokenEndpoint, clientId }: Values): string | undefined {
-  const endpoint = issuer ?? tokenEndpoint;
-  if (typeof endpoint !== 'string' || typeof clientId !== 'string') return undefined;
-  return JSON.stringify([provider, issuer === undefined ? 'token-endpoint' : 'issuer', endpoint, clientId]);
+/** Who is known to the upstream, and where. Undefined: what was refused is no identity. */
+function upstreamOf(source: Values): string | undefined {
+  const { provider, issuer, tokenEndpoint, clientId, authority, tenantId } = source;
+  switch (provider) {
+    case 'azure-workload-identity':
+      return JSON.stringify([provider, authority, tenantId, clientId]);
+    case 'google-workload-identity': {
+      const { stsEndpoint, workloadIdentityProvider, subjectTokenFile, subjectTokenField, subjectTokenSource } = source;
+      const subject = [subjectTokenFile, subjectTokenField, subjectTokenSource];
+      return JSON.stringify([provider, stsEndpoint, workloadIdentityProvider, subject]);
+    }
+    default: {
+      const endpoint = issuer ?? tokenEndpoint;
+      if (typeof endpoint !== 'string' || typeof clientId !== 'string') return undefined;
+      return JSON.stringify([provider, issuer === undefined ? 'token-endpoint' : 'issuer', endpoint, clientId]);
+    }
+  }
 }
 
-/** Credentials that one source takes from another: it must be there, be one of AWS, and not need the first in turn. */
+/** Credentials that one source takes from another: it must be there, be of the kind that is needed, and not need the first in turn. */
 function checkLenders(file: Values, report: Report): void {
   const sources = valuesOf(file['sources']);
   for (const source of Object.keys(sources)) {
-    const path = ['sources', source, 'credentials', 'source'];
     const lender = lenderOf(sources, source);
     if (lender === undefined) continue;
-    const { provider, output, tokenType, credentialType } = valuesOf(sources[lender]);
+    const isSubject = valuesOf(sources[source])['provider'] === 'google-workload-identity';
+    const path = ['sources', source, ...(isSubject ? ['subjectTokenSource'] : ['credentials', 'source'])];
     if (!Object.hasOwn(sources, lender)) {
       report(path, 'there is no source of this name', suggestionOrList(lender, Object.keys(sources)));
     } else if (isInCircle(sources, source)) {
       report(path, 'leads back to this source');
-    } else if (
-      provider === 'oauth2' ||
-      provider === 'aws-rds-iam' ||
-      provider === 'github-app' ||
-      (provider === 'vault' && credentialType !== 'aws-credentials') ||
-      (provider === 'exec' && output !== 'credential-process') ||
-      (provider === 'static' && tokenType !== 'aws-credentials')
-    ) {
+    } else if (isSubject && !mayIssue(valuesOf(sources[lender]), 'Bearer')) {
+      report(path, 'is a source without bearer tokens', 'such as one of oauth2');
+    } else if (!isSubject && !mayIssue(valuesOf(sources[lender]), 'aws-credentials')) {
       report(path, 'is a source without credentials of AWS', 'such as one of aws-sts');
     }
   }
 }
 
+/** Whether a source may issue what is of this type; of a module, nobody knows. */
+function mayIssue(
+  { provider, output, tokenType, credentialType }: Values,
+  type: 'Bearer' | 'aws-credentials',
+): boolean {
+  switch (provider) {
+    case 'oauth2':
+    case 'azure-workload-identity':
+    case 'google-workload-identity':
+    case 'github-app':
+      return type === 'Bearer';
+    case 'aws-sts':
+      return type === 'aws-credentials';
+    case 'aws-rds-iam':
+      return false;
+    case 'exec':
+      return (output === 'credential-process') === (type === 'aws-credentials');
+    case 'vault':
+      return type === 'Bearer' ? credentialType === 'bearer' : credentialType === 'aws-credentials';
+    case 'static':
+      return tokenType === type;
+    default:
+      return true;
+  }
+}
+
 function lenderOf(sources: Values, source: string): string | undefined {
-  const { source: lender } = valuesOf(valuesOf(sources[source])['credentials']);
+  const { credentials, subjectTokenSource } = valuesOf(sources[source]);
+  const lender = subjectTokenSource ?? valuesOf(credentials)['source'];
   return typeof lender === 'string' ? lender : undefined;
 }
 

@@ -2,6 +2,7 @@ import { formatDuration } from '@token-broker/foundation';
 import type { Configuration, OAuth2SourceConfiguration } from './configuration.js';
 import type { Finding } from './problems.js';
 import { DEFAULT_LIFETIME_MS } from './providers/lifetimes.js';
+import { traitsOf } from './providers/traits.js';
 
 /** What is allowed, but seldom meant. */
 export function warningsOf(configuration: Configuration): Finding[] {
@@ -26,7 +27,14 @@ export function warningsOf(configuration: Configuration): Finding[] {
     if (!granted.has('*') && !granted.has(source.name)) {
       warnings.push({ path, message: 'no caller may use this source', hint: 'name it under callers' });
     }
-    if (source.provider !== 'oauth2') continue;
+    if (source.provider !== 'oauth2') {
+      if (traitsOf(source).summary.endpoint.startsWith('http:'))
+        warnings.push({
+          path: [...path, 'allowInsecureHttp'],
+          message: 'tokens travel in clear: for development only',
+        });
+      continue;
+    }
     const inClear = source.allowInsecureHttp ? harmOfHttp(source) : undefined;
     if (inClear !== undefined)
       warnings.push({ path: [...path, 'allowInsecureHttp'], message: `${inClear}: for development only` });

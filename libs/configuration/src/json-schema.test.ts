@@ -73,7 +73,15 @@ describe('docs/configuration.md', () => {
   });
 
   const examples = [...text.matchAll(/```yaml\n([^]*?)```/g)].map(([, example = '']) => example);
-  const env = { TOKEN_BROKER_KEY: '0f'.repeat(32), PAYMENTS_CLIENT_SECRET: 's' };
+  const env = {
+    TOKEN_BROKER_KEY: '0f'.repeat(32),
+    PAYMENTS_CLIENT_SECRET: 's',
+    // As AKS sets them in a pod.
+    AZURE_TENANT_ID: '8f2a1b3c-0000-4000-8000-0123456789ab',
+    AZURE_CLIENT_ID: '11111111-2222-4333-8444-555555555555',
+    AZURE_FEDERATED_TOKEN_FILE: '/var/run/secrets/azure/tokens/azure-identity-token',
+    AZURE_AUTHORITY_HOST: 'https://login.microsoftonline.com/',
+  };
   const readFile = async (path: string) => {
     if (path.endsWith('.private-key.pem')) return { text: pem(rsa.privateKey), mode: 0o600 };
     if (!path.endsWith('.pem')) return { text: 'password', mode: 0o600 };

@@ -1,4 +1,13 @@
 import type { Redacted } from '@token-broker/foundation';
+import type { CommonSourceConfiguration } from './source-basics.js';
+import type {
+  AwsRdsIamSourceConfiguration,
+  AwsStsSourceConfiguration,
+  AzureWorkloadIdentitySourceConfiguration,
+  GitHubAppSourceConfiguration,
+  GoogleWorkloadIdentitySourceConfiguration,
+  VaultSourceConfiguration,
+} from './platform-source-configuration.js';
 
 /** A source of any kind; `provider` tells which. */
 export type SourceConfiguration =
@@ -9,30 +18,9 @@ export type SourceConfiguration =
   | AwsStsSourceConfiguration
   | AwsRdsIamSourceConfiguration
   | GitHubAppSourceConfiguration
-  | VaultSourceConfiguration;
-
-/** What every source has, whatever its provider: all that the broker knows of one but for what makes its tokens. */
-export interface CommonSourceConfiguration {
-  readonly name: string;
-  /** Sorted, without duplicates: what is asked for where a caller does not say. Empty where the provider knows none. */
-  readonly scopes: readonly string[];
-  readonly audience?: string;
-  readonly resource?: string;
-  /** How tokens that callers give are checked. Present exactly where the source takes them. */
-  readonly subjectToken?: SubjectTokenConfiguration;
-  /** The time that one fetch may take. Default 10 s. */
-  readonly timeoutMs: number;
-  /** The life of the cluster's lock for one fetch; above `timeoutMs`. Default `timeoutMs` + 2 s. */
-  readonly lockTimeMs: number;
-  readonly refresh: RefreshConfiguration;
-  /**
-   * `fetch`: while Redis is away, each replica fetches for itself, within its share of the quota, tokens that no revocation
-   * reaches. Absent: callers wait for Redis.
-   */
-  readonly withoutRedis?: 'fetch';
-  /** Limits of the upstream identity; all of them hold. Empty: none is known. */
-  readonly quota: readonly QuotaLimit[];
-}
+  | VaultSourceConfiguration
+  | AzureWorkloadIdentitySourceConfiguration
+  | GoogleWorkloadIdentitySourceConfiguration;
 
 /** A value from the file, a secret file or a variable. Nobody is called for it, and it has no life of its own. */
 export interface StaticSourceConfiguration extends CommonSourceConfiguration {
@@ -70,134 +58,6 @@ export interface ModuleSourceConfiguration extends CommonSourceConfiguration {
   readonly secrets: ReadonlyMap<string, Redacted>;
   /** Whether callers may ask for scopes, an audience, a resource. Default false. */
   readonly takesParameters: boolean;
-  /** Lifetimes above this are cut. Default 365 days. */
-  readonly maxLifetimeMs: number;
-}
-
-/** With what requests to AWS are signed. */
-export type AwsAccess =
-  | {
-      readonly kind: 'keys';
-      readonly accessKeyId: string;
-      readonly secretAccessKey: Redacted;
-      readonly sessionToken?: Redacted;
-    }
-  /** The credential of another source, which is one of AWS. */
-  | { readonly kind: 'source'; readonly source: string };
-
-interface AwsRoleSession {
-  readonly roleArn: string;
-  readonly sessionName: string;
-  /** JSON text. */
-  readonly policy?: string;
-  readonly policyArns: readonly string[];
-}
-
-export type AwsStsOperation =
-  | (AwsRoleSession & {
-      readonly kind: 'assume-role';
-      readonly access: AwsAccess;
-      readonly externalId?: string;
-      readonly tags: ReadonlyMap<string, string>;
-      readonly transitiveTagKeys: readonly string[];
-    })
-  | (AwsRoleSession & {
-      readonly kind: 'assume-role-with-web-identity';
-      /** An absolute path. Read for each call: it is replaced before it ends. */
-      readonly tokenFile: string;
-    })
-  | { readonly kind: 'get-session-token'; readonly access: AwsAccess };
-
-/** Temporary credentials of AWS. */
-export interface AwsStsSourceConfiguration extends CommonSourceConfiguration {
-  readonly provider: 'aws-sts';
-  readonly operation: AwsStsOperation;
-  readonly region: string;
-  /** Absent: the region's own. */
-  readonly endpoint?: string;
-  readonly ca?: string;
-  /** How long the credentials are asked for. Default 1 h. */
-  readonly sessionDurationMs: number;
-}
-
-/** Passwords for databases of Amazon RDS and Aurora, signed by the broker. */
-export interface AwsRdsIamSourceConfiguration extends CommonSourceConfiguration {
-  readonly provider: 'aws-rds-iam';
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly region: string;
-  readonly access: AwsAccess;
-}
-
-/** Tokens of an installation of a GitHub App. */
-export interface GitHubAppSourceConfiguration extends CommonSourceConfiguration {
-  readonly provider: 'github-app';
-  /** Of GitHub's REST API, without a slash at its end. Default `https://api.github.com`. */
-  readonly apiUrl: string;
-  /** The app's client id, or its number: whom its assertions name as their issuer. */
-  readonly appId: string;
-  /** An RSA key in PEM, PKCS #1 as GitHub gives it or PKCS #8; parsed at load. */
-  readonly privateKey: Redacted;
-  readonly installationId: number;
-  /** What the token may reach, sorted: names without their owner, or numbers. Absent: all that the installation may. */
-  readonly repositories?:
-    { readonly by: 'name'; readonly names: readonly string[] } | { readonly by: 'id'; readonly ids: readonly number[] };
-  /** What it may do there, by name. Empty: all that the app may. */
-  readonly permissions: ReadonlyMap<string, 'read' | 'write' | 'admin'>;
-  readonly ca?: string;
-  /** An HTTP proxy (`CONNECT`) on the way; it may hold a password. */
-  readonly proxy?: Redacted;
-}
-
-/** How the broker logs in to Vault: anew for each credential. */
-export type VaultAuth =
-  | {
-      readonly kind: 'approle';
-      /** Where the method is mounted, below `auth/`. */
-      readonly mount: string;
-      readonly roleId: string;
-      /** Absent: the role binds none. */
-      readonly secretId?: Redacted;
-    }
-  | {
-      readonly kind: 'kubernetes';
-      readonly mount: string;
-      readonly role: string;
-      /** An absolute path. Read for each login: it is replaced before it ends. */
-      readonly tokenFile: string;
-    };
-
-/** Which of what Vault answers is the credential. */
-export type VaultCredential =
-  /** Fields of `data`. */
-  | {
-      readonly kind: 'password' | 'bearer';
-      readonly secretField: string;
-      /** Absent: `username` where there is one, for a password; none for a bearer token. */
-      readonly usernameField?: string;
-    }
-  /** The fields of the secrets engine `aws`. */
-  | { readonly kind: 'aws-credentials' }
-  /** A token of Vault itself. */
-  | { readonly kind: 'vault-token' };
-
-/** Dynamic secrets and tokens of HashiCorp Vault or OpenBao, with their leases. */
-export interface VaultSourceConfiguration extends CommonSourceConfiguration {
-  readonly provider: 'vault';
-  /** Scheme, host and port, without a slash at its end. */
-  readonly address: string;
-  /** `X-Vault-Namespace`. */
-  readonly namespace?: string;
-  readonly auth: VaultAuth;
-  /** What is asked for, below `/v1/`. */
-  readonly path: string;
-  /** JSON values that are written there. Absent: it is read, unless a token is asked for. */
-  readonly body?: Readonly<Record<string, unknown>>;
-  readonly credential: VaultCredential;
-  readonly ca?: string;
-  /** An HTTP proxy (`CONNECT`) on the way; it may hold a password. */
-  readonly proxy?: Redacted;
   /** Lifetimes above this are cut. Default 365 days. */
   readonly maxLifetimeMs: number;
 }
@@ -287,38 +147,3 @@ export interface SigningKey {
 
 export type SigningAlgorithm =
   'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512' | 'EdDSA';
-
-/** How tokens that callers give are checked before anything is made of them: each must belong to the caller. */
-export interface SubjectTokenConfiguration {
-  /** Token type URI (RFC 8693 §3). Default: an access token. */
-  readonly type: string;
-  readonly actorType: string;
-  readonly check:
-    /** By its signature, against the keys of the issuer that it must name (RFC 9068). */
-    | { readonly kind: 'jwt'; readonly issuer: string; readonly jwksUri?: string; readonly audience?: string }
-    /** By the identity provider's introspection endpoint (RFC 7662). */
-    | { readonly kind: 'introspection' };
-  /** The claim that names the client which the token was issued to; text, or a list. Default `client_id`. */
-  readonly ownerClaim: string;
-}
-
-/** At most `limit` calls of the upstream identity in any window. */
-export interface QuotaLimit {
-  readonly limit: number;
-  readonly window:
-    | { readonly kind: 'sliding'; readonly ms: number }
-    /** In UTC. */
-    | { readonly kind: 'calendar'; readonly period: 'day' | 'month' };
-  /** The part of `limit` that is kept for refetching after a revocation, in calls. Default 10 %. */
-  readonly reserve: number;
-}
-
-export interface RefreshConfiguration {
-  /** When to renew: with this much of the life left, as a fraction of it or in milliseconds. `off`: never ahead of demand. */
-  readonly ahead:
-    | { readonly kind: 'fraction'; readonly fraction: number }
-    | { readonly kind: 'ms'; readonly ms: number }
-    | { readonly kind: 'off' };
-  /** Refreshed whether or not anybody asks, and fetched at start. Default false. */
-  readonly keepWarm: boolean;
-}

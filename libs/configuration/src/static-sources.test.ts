@@ -68,7 +68,8 @@ it('a provider of a wrong name is answered with the nearest, and with all that t
   expect(problems).toMatchObject([
     {
       path: 'sources.key.provider',
-      message: 'no such provider; one of: oauth2, static, exec, module, aws-sts, aws-rds-iam, github-app, vault',
+      message:
+        'no such provider; one of: oauth2, static, exec, module, aws-sts, aws-rds-iam, github-app, vault, azure-workload-identity, google-workload-identity',
       hint: 'did you mean "static"?',
     },
   ]);

@@ -110,9 +110,9 @@ export interface RevocationCall extends ProviderCall {
 /**
  * What every kind of upstream implements: one source's way to it. Only `fetch` must be there.
  *
- * - One call of `fetch` makes at most one request that an upstream counts: no retries of its own. What it needs to know
- *   first (discovery, metadata) is looked up lazily, and a look-up that failed is made again by the next call. A login that
- *   each credential takes is a part of its call.
+ * - One call of `fetch` counts as one against the quota, also where a credential takes several requests (a login, an
+ *   exchange). Each of them is made once: no retries of its own. What it needs to know first (discovery, metadata) is looked
+ *   up lazily, and a look-up that failed is made again by the next call.
  * - Expected failures are values, as the table above tells them apart. A rejection is a bug; it is answered as
  *   `IDP_PROTOCOL`.
  * - It keeps no token. What callers give (`subjectToken`) it keeps in no way.

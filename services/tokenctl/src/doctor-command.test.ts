@@ -304,6 +304,15 @@ describe('doctor --config', () => {
       {},
       /^problem: sources\.payments: plain HTTP/,
     ],
+    [
+      'an authority of another kind in clear',
+      {
+        sources:
+          '{ payments: { provider: azure-workload-identity, authority: "http://login.example.com", allowInsecureHttp: true, tenantId: t, clientId: 11111111-2222-4333-8444-555555555555, federatedTokenFile: /token, scope: https://vault.azure.net/.default } }',
+      },
+      {},
+      /^problem: sources\.payments: plain HTTP/,
+    ],
   ])('finds %s', async (_what, change, more, expected) => {
     const [args, given] = configured(change, more);
     const all = await found(args, given);
@@ -330,8 +339,8 @@ describe('doctor --config', () => {
     const [args, given] = configured(
       {
         sources:
-          '{ a: { provider: oauth2, issuer: "https://login.example.com", clientId: c, clientSecret: "${env:P}" }, b: { provider: oauth2, issuer: "https://login.example.com/other", clientId: d, clientSecret: "${env:P}" } }',
-        callers: '{ orders: { sources: [a, b] } }',
+          '{ a: { provider: oauth2, issuer: "https://login.example.com", clientId: c, clientSecret: "${env:P}" }, b: { provider: oauth2, issuer: "https://login.example.com/other", clientId: d, clientSecret: "${env:P}" }, c: { provider: azure-workload-identity, tenantId: t, clientId: 11111111-2222-4333-8444-555555555555, federatedTokenFile: /token, scope: https://vault.azure.net/.default }, d: { provider: static, value: "${env:P}" } }',
+        callers: '{ orders: { sources: [a, b, c, d] } }',
       },
       {
         unreachable: ({ host, port, tls }) => (
@@ -343,8 +352,9 @@ describe('doctor --config', () => {
     expect(await found(args, given)).toEqual([
       'problem: redis: 127.0.0.1:6379 cannot be reached from here: ECONNREFUSED',
       'problem: sources.a, sources.b: login.example.com cannot be reached from here: ECONNREFUSED',
+      'problem: sources.c: login.microsoftonline.com cannot be reached from here: ECONNREFUSED',
     ]);
-    expect(tried).toEqual(['127.0.0.1:6379 false', 'login.example.com:443 true']);
+    expect(tried).toEqual(['127.0.0.1:6379 false', 'login.example.com:443 true', 'login.microsoftonline.com:443 true']);
   });
 
   it('is looked at also where nobody is said to ask, or NATS is away', async () => {

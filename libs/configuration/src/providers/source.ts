@@ -4,8 +4,16 @@ import { encodeRefusal, wrongKind } from '../settings.js';
 import { suggestion } from '../suggestion.js';
 import { awsRdsIamSchema, toAwsRdsIamSource } from './aws-rds-iam/aws-rds-iam-source.js';
 import { awsStsSchema, toAwsStsSource } from './aws-sts/aws-sts-source.js';
+import {
+  azureWorkloadIdentitySchema,
+  toAzureWorkloadIdentitySource,
+} from './azure-workload-identity/azure-workload-identity-source.js';
 import { execSchema, toExecSource } from './exec/exec-source.js';
 import { gitHubAppSchema, toGitHubAppSource } from './github-app/github-app-source.js';
+import {
+  googleWorkloadIdentitySchema,
+  toGoogleWorkloadIdentitySource,
+} from './google-workload-identity/google-workload-identity-source.js';
 import { moduleSchema, toModuleSource } from './module/module-source.js';
 import { oauth2Schema, toOAuth2Source } from './oauth2/oauth2-source.js';
 import { staticSchema, toStaticSource } from './static/static-source.js';
@@ -21,6 +29,8 @@ const PROVIDER_SCHEMAS = [
   awsRdsIamSchema,
   gitHubAppSchema,
   vaultSchema,
+  azureWorkloadIdentitySchema,
+  googleWorkloadIdentitySchema,
 ] as const;
 
 const PROVIDERS: readonly string[] = PROVIDER_SCHEMAS.map((schema) => schema.shape.provider.value);
@@ -57,5 +67,9 @@ export function toSource(name: string, written: z.output<typeof sourceSchema>): 
       return toGitHubAppSource(name, written);
     case 'vault':
       return toVaultSource(name, written);
+    case 'azure-workload-identity':
+      return toAzureWorkloadIdentitySource(name, written);
+    case 'google-workload-identity':
+      return toGoogleWorkloadIdentitySource(name, written);
   }
 }

@@ -1,8 +1,10 @@
-import type { SourceConfiguration } from '../configuration.js';
+import type { AwsAccess, GoogleSubject, SourceConfiguration } from '../configuration.js';
 import { awsRdsIamTraits } from './aws-rds-iam/traits.js';
 import { awsStsTraits } from './aws-sts/traits.js';
+import { azureWorkloadIdentityTraits } from './azure-workload-identity/traits.js';
 import { execTraits } from './exec/traits.js';
 import { gitHubAppTraits } from './github-app/traits.js';
+import { googleWorkloadIdentityTraits } from './google-workload-identity/traits.js';
 import { moduleTraits } from './module/traits.js';
 import { oauth2Traits } from './oauth2/traits.js';
 import type { SourceTraits } from './source-traits.js';
@@ -36,6 +38,10 @@ export function traitsOf(source: SourceConfiguration, sources: Sources = new Map
       return gitHubAppTraits(source);
     case 'vault':
       return vaultTraits(source);
+    case 'azure-workload-identity':
+      return azureWorkloadIdentityTraits(source);
+    case 'google-workload-identity':
+      return googleWorkloadIdentityTraits(source, recipeOfLender(source, sources));
   }
 }
 
@@ -46,13 +52,20 @@ function recipeOfLender(source: SourceConfiguration, sources: Sources): readonly
   return lender === undefined ? undefined : traitsOf(lender, sources).recipe;
 }
 
-/** The source whose credential this one signs with, if it does. */
+/** The source whose credential this one signs or asks with, if it does. */
 function lenderOf(source: SourceConfiguration): string | undefined {
-  const access =
-    source.provider === 'aws-rds-iam'
-      ? source.access
-      : source.provider === 'aws-sts' && 'access' in source.operation
-        ? source.operation.access
-        : undefined;
-  return access?.kind === 'source' ? access.source : undefined;
+  switch (source.provider) {
+    case 'aws-rds-iam':
+      return sourceIn(source.access);
+    case 'aws-sts':
+      return 'access' in source.operation ? sourceIn(source.operation.access) : undefined;
+    case 'google-workload-identity':
+      return sourceIn(source.subject);
+    default:
+      return undefined;
+  }
+}
+
+function sourceIn(access: AwsAccess | GoogleSubject): string | undefined {
+  return access.kind === 'source' ? access.source : undefined;
 }

@@ -25,6 +25,8 @@ export interface ScriptedRequest {
   readonly headers: IncomingMessage['headers'];
   /** The fields of a form body; the last of each name. */
   readonly form: Readonly<Record<string, string>>;
+  /** The body as it came. */
+  readonly text: string;
 }
 
 /** An HTTP server that answers what a test tells it to: for replies that no real provider gives. */
@@ -49,9 +51,10 @@ export async function startScriptedIdentityProvider(
     answer(request, response).catch(() => response.destroy());
   });
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const form = Object.fromEntries(new URLSearchParams(await readBody(request)));
+    const text = await readBody(request);
+    const form = Object.fromEntries(new URLSearchParams(text));
     const { method = '', url = '', headers } = request;
-    const seen: ScriptedRequest = { method, path: url, headers, form };
+    const seen: ScriptedRequest = { method, path: url, headers, form, text };
     await sendReply(response, await script(seen, requests.push(seen) - 1));
   };
   server.listen(0, '127.0.0.1');

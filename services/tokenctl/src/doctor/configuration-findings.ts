@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Configuration, ConfigurationProblem } from '@token-broker/configuration';
+import { traitsOf, type Configuration, type ConfigurationProblem } from '@token-broker/configuration';
 import { problem, warning, type Finding } from './finding.js';
 
 /** What the loader refuses, and what it allows but seldom is meant. */
@@ -71,13 +71,11 @@ export function transportFindings({ nats, redis, sources }: Configuration): Find
         ]
       : []),
     ...[...sources.values()].flatMap((source) => {
-      if (source.provider !== 'oauth2') return [];
-      const { name, endpoint, allowInsecureHttp } = source;
-      const address = endpoint.kind === 'issuer' ? endpoint.issuer : endpoint.tokenEndpoint;
-      if (!allowInsecureHttp || !address.startsWith('http:') || isLocal(address)) return [];
+      const { endpoint } = traitsOf(source).summary;
+      if (!endpoint.startsWith('http:') || isLocal(endpoint)) return [];
       return [
         problem(
-          `sources.${name}: plain HTTP to its identity provider`,
+          `sources.${source.name}: plain HTTP to its identity provider`,
           'Secret and tokens cross the network in clear.',
           'Use https://, and remove allowInsecureHttp.',
         ),

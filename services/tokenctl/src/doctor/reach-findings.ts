@@ -1,4 +1,4 @@
-import type { Configuration, SourceConfiguration } from '@token-broker/configuration';
+import { traitsOf, type Configuration, type SourceConfiguration } from '@token-broker/configuration';
 import type { NetworkAddress, Surroundings } from '../surroundings.js';
 import { problem, type Finding } from './finding.js';
 
@@ -41,17 +41,18 @@ function redisTargets({ redis: { topology, tls } }: Configuration): Target[] {
 }
 
 function providerTarget(source: SourceConfiguration): Target[] {
-  if (source.provider !== 'oauth2') return [];
-  const { name, endpoint, ca, proxy } = source;
-  if (proxy !== undefined) return [];
-  const url = new URL(endpoint.kind === 'issuer' ? endpoint.issuer : endpoint.tokenEndpoint);
+  const { endpoint } = traitsOf(source).summary;
+  // Of some kinds it is no URL, or there is none.
+  if ('proxy' in source || !/^https?:/.test(endpoint)) return [];
+  const ca = 'ca' in source ? source.ca : undefined;
+  const url = new URL(endpoint);
   const isTls = url.protocol === 'https:';
   const address: NetworkAddress = {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
     ...(isTls ? { tls: ca === undefined ? {} : { ca } } : {}),
   };
-  return [{ place: `sources.${name}`, shown: url.host, address }];
+  return [{ place: `sources.${source.name}`, shown: url.host, address }];
 }
 
 /** One try for each server: sources share them. */

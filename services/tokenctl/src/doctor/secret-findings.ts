@@ -59,6 +59,8 @@ function ofSource(source: SourceConfiguration): PlacedSecret[] {
     case 'aws-rds-iam':
     case 'github-app':
     case 'vault':
+    case 'azure-workload-identity':
+    case 'google-workload-identity':
       // Nobody has thought of them: they were issued, or are known to a program or a module alone.
       return [];
   }

@@ -1,4 +1,3 @@
-import { isAbsolute } from 'node:path';
 import { ok } from '@token-broker/foundation';
 import { z } from 'zod';
 import type { AwsStsOperation, AwsStsSourceConfiguration } from '../../configuration.js';
@@ -18,6 +17,7 @@ import {
 import { accessSchema, checkAccess, formedText, region, toAccess } from '../aws-access.js';
 import { callingSettings, checkCalling, toCalling } from '../calling.js';
 import { httpUrl, isInsecure, USE_HTTPS } from '../oauth2/endpoint.js';
+import { tokenFile } from '../token-file.js';
 
 const OPERATIONS = ['assume-role', 'assume-role-with-web-identity', 'get-session-token'] as const;
 /** Of AWS. */
@@ -37,20 +37,6 @@ const POLICY_ARN = /^arn:[\w-]+:iam::(\d{12}|aws):policy\/[\w+=,.@/-]+$/;
 const SESSION_NAME = /^[\w+=,.@-]{2,64}$/;
 const EXTERNAL_ID = /^[\w+=,.@:/-]{2,1224}$/;
 const TAG = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]+$/u;
-
-const tokenFile = setting(
-  {
-    type: 'string',
-    minLength: 1,
-    description: 'The file with the web identity token: an absolute path. It is read for each call.',
-  },
-  (input) => {
-    if (typeof input !== 'string') return refuse(wrongKind('an absolute path', input));
-    return isAbsolute(input)
-      ? ok(input)
-      : refuse('is no absolute path', 'the file itself, not ${file:…}: it is read for each call');
-  },
-);
 
 const policy = setting(
   {
@@ -125,7 +111,9 @@ export const awsStsSchema = crossCheck(
       'Managed policies of the session, ten at most.',
       formedText('A policy.', POLICY_ARN, 'the ARN of a policy'),
     ).optional(),
-    webIdentityTokenFile: tokenFile.optional(),
+    webIdentityTokenFile: tokenFile(
+      'The file with the web identity token: an absolute path. It is read for each call.',
+    ).optional(),
     credentials: accessSchema.optional(),
     region,
     endpoint: httpUrl('Another endpoint than the region’s own.', { query: true }).optional(),

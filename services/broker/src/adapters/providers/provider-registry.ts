@@ -8,6 +8,11 @@ const RDS_TOKEN_LIFE_MS = 15 * 60_000;
 
 /** Of GitHub, whatever is asked for. */
 const INSTALLATION_TOKEN_LIFE_MS = 60 * 60_000;
+/** Of Microsoft Entra ID: whatever a policy of the tenant says. */
+const ENTRA_TOKEN_LIFE_MS = 24 * 60 * 60_000;
+
+/** Of a pool of Google Cloud. */
+const GOOGLE_POOL_TOKEN_LIFE_MS = 12 * 60 * 60_000;
 
 /** Makes the provider that a source names. The only place that knows all kinds; it loads only those that are used. */
 export function createProvider(source: SourceConfiguration, ports: ProviderPorts): Provider {
@@ -54,6 +59,16 @@ async function load(source: SourceConfiguration, ports: ProviderPorts): Promise<
     case 'vault': {
       const { createVaultProvider } = await import('./vault/vault-provider.js');
       return createVaultProvider(source, ports);
+    }
+    case 'azure-workload-identity': {
+      const { createAzureWorkloadIdentityProvider } =
+        await import('./azure-workload-identity/azure-workload-identity-provider.js');
+      return createAzureWorkloadIdentityProvider(source, ports);
+    }
+    case 'google-workload-identity': {
+      const { createGoogleWorkloadIdentityProvider } =
+        await import('./google-workload-identity/google-workload-identity-provider.js');
+      return createGoogleWorkloadIdentityProvider(source, ports);
     }
     case 'module': {
       const { loadOwnProvider } = await import('./module/own-provider.js');
@@ -112,11 +127,29 @@ function capabilitiesOf(source: SourceConfiguration): ProviderCapabilities {
         needsRefresher: true,
         takesParameters: false,
       };
+    case 'azure-workload-identity':
+      return {
+        canRevoke: false,
+        mayRotate: false,
+        longestLifeMs: ENTRA_TOKEN_LIFE_MS,
+        callsUpstream: true,
+        needsRefresher: true,
+        takesParameters: false,
+      };
     case 'vault':
       return {
         canRevoke: true,
         mayRotate: false,
         longestLifeMs: source.maxLifetimeMs,
+        callsUpstream: true,
+        needsRefresher: true,
+        takesParameters: false,
+      };
+    case 'google-workload-identity':
+      return {
+        canRevoke: false,
+        mayRotate: false,
+        longestLifeMs: source.impersonation?.lifetimeMs ?? GOOGLE_POOL_TOKEN_LIFE_MS,
         callsUpstream: true,
         needsRefresher: true,
         takesParameters: false,

@@ -9,7 +9,7 @@ import {
 import { createAesGcm, Redacted, type Clock, type Random } from '@token-broker/foundation';
 import { createSubjects, encode, type Failure, type TokenReply } from '@token-broker/protocol';
 import { Broker } from '../broker.js';
-import type { Lender, ProviderCapabilities } from '../ports/provider.js';
+import type { Lender, Provider, ProviderCapabilities } from '../ports/provider.js';
 import type { Service, ServiceHandler, ServiceRequest } from '../ports/bus.js';
 import { FakeBus, FakeNats } from './fake-bus.js';
 import { FakeLocks } from './fake-locks.js';
@@ -72,6 +72,8 @@ export class FakeCluster {
   readonly locks: FakeLocks;
   readonly idp: FakeIdentityProvider;
   readonly replicas: Replica[] = [];
+  /** What makes the provider of a source, by its name. All others are those of {@link idp}. */
+  readonly providers = new Map<string, (source: SourceConfiguration, lend: Lender) => Provider>();
   /** What the provider was given that was made last. */
   lend: Lender | undefined;
   /** What Redis is not like that it has to be. */
@@ -115,7 +117,7 @@ export class FakeCluster {
         traitsOf,
         createProvider: (source, lend) => {
           this.lend = lend;
-          return this.idp.provider(capabilitiesOf(source));
+          return this.providers.get(source.name)?.(source, lend) ?? this.idp.provider(capabilitiesOf(source));
         },
         readConfiguration: () => Promise.resolve(replica.file),
         fsyncAlways: () => true,

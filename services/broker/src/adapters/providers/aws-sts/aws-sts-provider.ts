@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import {
   AssumeRoleCommand,
@@ -13,6 +12,7 @@ import type { IssuedToken, Lender, ProviderFailure, ProviderImplementation } fro
 import { signingCredentials, type SigningCredentials } from '../aws-access.js';
 import { AWS_CREDENTIALS, writeAwsCredentials } from '../aws-credentials.js';
 import { parseHttpDate } from '../retry-after.js';
+import { readTokenFile } from '../token-file.js';
 import { failureOfAws } from './aws-failure.js';
 
 /** A token of a web identity is no longer than this (AWS). */
@@ -103,17 +103,12 @@ async function proofOf(operation: AwsStsOperation, lend: Lender): Promise<Result
     const signing = await signingCredentials(operation.access, lend);
     return signing.ok ? ok({ signing: signing.value }) : signing;
   }
-  const refuse = (problem: string, detail: string): Result<never, ProviderFailure> =>
-    err({ code: 'IDP_UNAVAILABLE', message: `the file with the web identity token ${problem}`, detail });
-  let text: string;
-  try {
-    text = (await readFile(operation.tokenFile, 'utf8')).trim();
-  } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    return refuse('cannot be read', `${operation.tokenFile}: ${code}`);
-  }
-  const isToken = /^[\x21-\x7e]+$/.test(text) && text.length <= MAX_TOKEN_CHARACTERS;
-  return isToken ? ok({ webIdentity: text }) : refuse('holds no token', operation.tokenFile);
+  const token = await readTokenFile({
+    file: operation.tokenFile,
+    what: 'the web identity token',
+    maxCharacters: MAX_TOKEN_CHARACTERS,
+  });
+  return token.ok ? ok({ webIdentity: token.value.reveal() }) : token;
 }
 
 async function ask(
