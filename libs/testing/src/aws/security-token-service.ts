@@ -40,8 +40,8 @@ export interface SecurityTokenService {
   /** All requests so far, also those that it has refused. */
   calls(): number;
   will(behaviour: StsBehaviour): void;
-  /** In place of the next replies: status and text. */
-  answer: ((fields: Fields) => Reply | undefined) | undefined;
+  /** In place of the next replies: status and text. `undefined`: the usual one, when it has resolved. */
+  answer: ((fields: Fields) => Reply | undefined | Promise<undefined>) | undefined;
   /** By how much its clock is ahead of this one. */
   clockAheadMs: number;
   stop(): Promise<void>;
@@ -123,7 +123,7 @@ export async function startSecurityTokenService(): Promise<SecurityTokenService>
     calls++;
     const refusal = await judge(request, fields);
     if (refusal === undefined) asked.push(fields);
-    const [status, text] = refusal ?? service.answer?.(fields) ?? usual(request, fields);
+    const [status, text] = refusal ?? (await service.answer?.(fields)) ?? usual(request, fields);
     if (behaviour.does === 'hang') return;
     const pause = behaviour.does === 'throttle' ? { 'retry-after': String(behaviour.pauseMs / 1_000) } : {};
     response.writeHead(status, {
