@@ -3,12 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { eventually } from '@token-broker/testing';
-import { startSecurityTokenService, STS_REGION, type SecurityTokenService } from '@token-broker/testing/aws';
+import { startSecurityTokenService, STS_REGION, STS_USER, type SecurityTokenService } from '@token-broker/testing/aws';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startStack, type Settings, type Stack } from '../integration/stack.js';
 import { environmentOf, TOKENCTL, tokenctlAs } from '../integration/tokenctl.js';
 
-const USER = { accessKeyId: 'AKIACANARY000000', secretAccessKey: 'canary/of+the/user' };
 /** AWS SDKs ask for others when their credentials have less life left than this. */
 const SDK_ASKS_AGAIN_MS = 300_000;
 
@@ -18,7 +17,6 @@ let folder: string;
 
 beforeAll(async () => {
   sts = await startSecurityTokenService();
-  sts.keys.set(USER.accessKeyId, USER);
   folder = await mkdtemp(join(tmpdir(), 'aws-credential-process-'));
   stack = await startStack({
     brokers: 2,
@@ -32,7 +30,7 @@ beforeAll(async () => {
           endpoint: sts.url,
           allowInsecureHttp: true,
           roleArn: 'arn:aws:iam::123456789012:role/orders',
-          credentials: USER,
+          credentials: STS_USER,
         },
       },
       callers: {
@@ -147,6 +145,6 @@ it('credentials of AWS are no header, and it is said what to do instead', async 
 
 it('the secret of the user who assumes the role is in no log', () => {
   const lines = stack.logLines.join('\n');
-  expect(lines).not.toContain(USER.secretAccessKey);
+  expect(lines).not.toContain(STS_USER.secretAccessKey);
   expect(lines).not.toContain('canary/secret');
 });

@@ -6,14 +6,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ask } from '../integration/asking.js';
 import { startStack, type Stack } from '../integration/stack.js';
 import { startBrokerProcess } from './broker-process.js';
-import { AWS_USER, sourceOfKind, type Kind } from './loading/source-of-kind.js';
+import { sourceOfKind, type Kind } from './loading/source-of-kind.js';
 
 let sts: SecurityTokenService;
 let stack: Stack;
 
 beforeAll(async () => {
   sts = await startSecurityTokenService();
-  sts.keys.set(AWS_USER.accessKeyId, AWS_USER);
   stack = await startStack({ brokers: 0 });
 });
 afterAll(async () => {

@@ -5,13 +5,13 @@ import {
   explainRdsPassword,
   startSecurityTokenService,
   STS_REGION,
+  STS_USER,
   type SecurityTokenService,
 } from '@token-broker/testing/aws';
 import { Client, Pool, type ClientConfig } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { startStack, type Settings, type Stack } from './stack.js';
 
-const USER = { accessKeyId: 'AKIACANARY000000', secretAccessKey: 'canary/of+the/user' };
 const clock = createSystemClock();
 
 let sts: SecurityTokenService;
@@ -23,7 +23,6 @@ let handle: SourceHandle;
 
 beforeAll(async () => {
   sts = await startSecurityTokenService();
-  sts.keys.set(USER.accessKeyId, USER);
   database = await startPasswordDatabase((password, user) => {
     const { host, port } = database;
     const known = { host: `${host}:${String(port)}`, region: STS_REGION, keys: sts.keys };
@@ -40,7 +39,7 @@ beforeAll(async () => {
           endpoint: sts.url,
           allowInsecureHttp: true,
           roleArn: 'arn:aws:iam::123456789012:role/orders-db',
-          credentials: USER,
+          credentials: STS_USER,
         },
         'orders-db': databaseSource('orders'),
       },

@@ -4,11 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSystemClock } from '@token-broker/foundation';
 import { startScriptedIdentityProvider, type ScriptedIdentityProvider } from '@token-broker/testing';
-import { startSecurityTokenService, STS_REGION, type SecurityTokenService } from '@token-broker/testing/aws';
+import { startSecurityTokenService, STS_REGION, STS_USER, type SecurityTokenService } from '@token-broker/testing/aws';
 import { metricValue, startStack, type Settings, type Stack } from './stack.js';
 
-/** The user whose keys sign for the source `aws`. */
-export const AWS_USER = { accessKeyId: 'AKIACANARY000000', secretAccessKey: 'canary/of+the/user' };
 const clock = createSystemClock();
 /** Of the machine that the source `vending` asks. */
 export const VENDING_KEYS = ['canary-of-vending', 'canary-of-vending-rotated'] as const;
@@ -51,7 +49,6 @@ export async function startProviderBed(): Promise<ProviderBed> {
   };
 
   const sts = await startSecurityTokenService();
-  sts.keys.set(AWS_USER.accessKeyId, AWS_USER);
   const assumed: number[] = [];
   sts.answer = async ({ RoleSessionName: name }) => {
     if (name === 'warm') assumed.push(clock.elapsedMs());
@@ -86,7 +83,7 @@ export async function startProviderBed(): Promise<ProviderBed> {
     endpoint: sts.url,
     allowInsecureHttp: true,
     roleArn: 'arn:aws:iam::123456789012:role/orders',
-    credentials: AWS_USER,
+    credentials: STS_USER,
   };
   const rds: Settings = {
     provider: 'aws-rds-iam',

@@ -4,7 +4,7 @@ import { startSecurityTokenService } from '@token-broker/testing/aws';
 import { ask } from '../../integration/asking.js';
 import { metricValue, startStack } from '../../integration/stack.js';
 import { startBrokerProcess } from '../broker-process.js';
-import { AWS_USER, KINDS, sourceOfKind, type Kind } from './source-of-kind.js';
+import { KINDS, sourceOfKind, type Kind } from './source-of-kind.js';
 
 /** What one start of a broker with one source took. */
 export interface Start {
@@ -22,7 +22,6 @@ export interface Start {
 export async function measureLoading(rounds: number, progress: (text: string) => void): Promise<Map<Kind, Start[]>> {
   const clock = createSystemClock();
   const sts = await startSecurityTokenService();
-  sts.keys.set(AWS_USER.accessKeyId, AWS_USER);
   const stack = await startStack({ brokers: 0 });
   const starts = new Map<Kind, Start[]>(KINDS.map((kind) => [kind, []]));
   try {

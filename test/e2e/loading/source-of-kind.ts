@@ -1,14 +1,11 @@
 import type { IdentityProvider } from '@token-broker/testing';
-import { STS_REGION, type SecurityTokenService } from '@token-broker/testing/aws';
+import { STS_REGION, STS_USER, type SecurityTokenService } from '@token-broker/testing/aws';
 import { sourceSettings, type Settings } from '../../integration/stack.js';
 
 /** Kinds of providers that load code of others, and one that loads none. */
 export const KINDS = ['static', 'oauth2', 'aws-rds-iam', 'aws-sts'] as const;
 
 export type Kind = (typeof KINDS)[number];
-
-/** The user whose keys sign. */
-export const AWS_USER = { accessKeyId: 'AKIACANARY000000', secretAccessKey: 'canary/of+the/user' };
 
 /** A source of this kind that works. */
 export function sourceOfKind(kind: Kind, idp: IdentityProvider, sts: SecurityTokenService): Settings {
@@ -24,7 +21,7 @@ export function sourceOfKind(kind: Kind, idp: IdentityProvider, sts: SecurityTok
         port: 5432,
         user: 'orders',
         region: STS_REGION,
-        credentials: AWS_USER,
+        credentials: STS_USER,
       };
     case 'aws-sts':
       return {
@@ -33,7 +30,7 @@ export function sourceOfKind(kind: Kind, idp: IdentityProvider, sts: SecurityTok
         region: STS_REGION,
         endpoint: sts.url,
         allowInsecureHttp: true,
-        credentials: AWS_USER,
+        credentials: STS_USER,
       };
   }
 }

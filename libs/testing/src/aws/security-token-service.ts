@@ -7,6 +7,9 @@ import { isSignedBy, keyIdOf, type KnownKeys, type SignedRequest } from './reque
 /** The region of the endpoint. */
 export const STS_REGION = 'eu-central-1';
 
+/** A user of the account: its keys are known from the start, and do not end. */
+export const STS_USER: KnownKeys = { accessKeyId: 'AKIACANARY000000', secretAccessKey: 'canary/of+the/user' };
+
 const clock = createSystemClock();
 
 const NAMESPACE = 'https://sts.amazonaws.com/doc/2011-06-15/';
@@ -33,7 +36,7 @@ type Fields = Readonly<Record<string, string>>;
 /** The Security Token Service of AWS, as far as the broker uses it. */
 export interface SecurityTokenService {
   readonly url: string;
-  /** Keys that it knows; those that it issues are added. */
+  /** Keys that it knows: those of {@link STS_USER}, and those that it issues. */
   readonly keys: Map<string, KnownKeys>;
   /** The fields of each request that was signed as it must be, the oldest first. */
   readonly asked: Fields[];
@@ -55,7 +58,7 @@ export async function startSecurityTokenService(): Promise<SecurityTokenService>
   let behaviour: StsBehaviour = { does: 'issue' };
   let calls = 0;
   let issued = 0;
-  const keys = new Map<string, KnownKeys>();
+  const keys = new Map([[STS_USER.accessKeyId, STS_USER]]);
   /** Who the holder of a key is. */
   const names = new Map<string, string>();
   const asked: Fields[] = [];
