@@ -51,14 +51,14 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  const nothingElse = {
-    AWS_ACCESS_KEY_ID: undefined,
-    AWS_SECRET_ACCESS_KEY: undefined,
-    AWS_EC2_METADATA_DISABLED: 'true',
-  };
+  // Wherever else an SDK would look on the machine of whoever runs the tests.
+  const elsewhere = ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY', 'SESSION_TOKEN', 'WEB_IDENTITY_TOKEN_FILE'].concat(
+    ['RELATIVE_URI', 'FULL_URI'].map((name) => `CONTAINER_CREDENTIALS_${name}`),
+  );
+  for (const name of elsewhere) vi.stubEnv(`AWS_${name}`, undefined);
+  vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
   const files = { AWS_CONFIG_FILE: join(folder, 'config'), AWS_SHARED_CREDENTIALS_FILE: join(folder, 'none') };
-  for (const [name, value] of Object.entries({ ...environmentOf('orders', stack), ...files, ...nothingElse }))
-    vi.stubEnv(name, value);
+  for (const [name, value] of Object.entries({ ...environmentOf('orders', stack), ...files })) vi.stubEnv(name, value);
   onTestFinished(() => {
     vi.unstubAllEnvs();
   });
