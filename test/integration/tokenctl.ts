@@ -4,7 +4,8 @@ import { PASSWORD, type Stack } from './stack.js';
 
 /** No folder: nobody has made it. */
 const NOWHERE = fileURLToPath(new URL('./nowhere', import.meta.url));
-const MAIN = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
+/** The program itself, as it was built. */
+export const TOKENCTL = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
 
 /** Variables beside those that every run is given. */
 type Environment = Readonly<Record<string, string>>;
@@ -41,22 +42,26 @@ export async function tokenctlAs(
 /** Starts it, for commands that end only when they are stopped. */
 export function startTokenctl(
   user: string,
-  { nats }: Pick<Stack, 'nats'>,
+  stack: Pick<Stack, 'nats'>,
   args: readonly string[],
   input?: string,
   env: Environment = {},
 ): Program {
-  return startProgram(MAIN, {
+  return startProgram(TOKENCTL, {
     args,
-    env: {
-      TOKENCTL_SERVER: nats.url,
-      TOKENCTL_USER: user,
-      TOKENCTL_PASSWORD: PASSWORD,
-      TOKENCTL_CACHE_TTL: '0',
-      XDG_CONFIG_HOME: NOWHERE,
-      NO_COLOR: '1',
-      ...env,
-    },
+    env: { ...environmentOf(user, stack), ...env },
     ...(input === undefined ? {} : { input }),
   });
+}
+
+/** How it is told where the servers are, and as whom it runs; nothing is kept on this machine. */
+export function environmentOf(user: string, { nats }: Pick<Stack, 'nats'>): Record<string, string> {
+  return {
+    TOKENCTL_SERVER: nats.url,
+    TOKENCTL_USER: user,
+    TOKENCTL_PASSWORD: PASSWORD,
+    TOKENCTL_CACHE_TTL: '0',
+    XDG_CONFIG_HOME: NOWHERE,
+    NO_COLOR: '1',
+  };
 }

@@ -11,6 +11,7 @@ export type {
   NatsStatusLike,
   NatsSubscriptionLike,
 } from './nats-connection.js';
+export { passwordOf, type OpenedConnection } from './password.js';
 export type { ReportOutcome } from './rejection-reports.js';
 export type { Token } from './token.js';
 export { createTokenBroker, type SourceOptions, type TokenBroker, type TokenBrokerOptions } from './token-broker.js';

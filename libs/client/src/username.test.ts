@@ -2,6 +2,7 @@ import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createBed, type Bed } from './fakes/bed.js';
 import type { SourceHandle } from './handle.js';
+import { passwordOf } from './password.js';
 
 let clock: VirtualClock;
 let bed: Bed;
@@ -97,5 +98,37 @@ describe('a change of the user name (L3)', () => {
     await small.during(kept.get(), 2);
     expect(told).toEqual(['app-green']);
     await small.close();
+  });
+});
+
+describe('a password for a driver', () => {
+  it('is that of the credential that counts when a connection is opened', async () => {
+    const password = passwordOf(handle);
+    const first = await bed.during(password({ user: 'app-blue' }), 2);
+    expect(first).toBe(handle.current?.accessToken);
+    await push('app-blue');
+    expect(await password({ user: 'app-blue' })).toBe(handle.current?.accessToken);
+    expect(await password({ user: 'app-blue' })).not.toBe(first);
+    expect(bed.server.gets).toHaveLength(1);
+  });
+
+  it('is no other user’s than the one who opens the connection, as far as both are known', async () => {
+    const password = passwordOf(handle);
+    await bed.during(password(), 2);
+    await push('app-green');
+    await expect(password({ user: 'app-blue' })).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: 'the credential of "payments" is of the user "app-green", and "app-blue" opens the connection',
+    });
+    expect(await password({ user: 'app-green' })).toBe(handle.current?.accessToken);
+    expect(await password({})).toBe(handle.current?.accessToken);
+    expect(await password()).toBe(handle.current?.accessToken);
+    await push(undefined);
+    expect(await password({ user: 'app-blue' })).toBe(handle.current?.accessToken);
+  });
+
+  it('fails as the handle does', async () => {
+    await bed.broker.close();
+    await expect(passwordOf(handle)()).rejects.toMatchObject({ code: 'CLOSED' });
   });
 });

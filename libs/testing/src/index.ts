@@ -51,3 +51,4 @@ export type { SimulatedStatus } from './simulation/status-queue.js';
 export type { MessageCounts, WireFaults } from './simulation/wire.js';
 export { startRedisCluster, type RedisCluster, type RedisClusterOptions } from './servers/redis-cluster.js';
 export { startRedisReplica, type RedisReplica, type RedisReplicaOptions } from './servers/redis-replica.js';
+export { startPasswordDatabase, type DatabaseLogin, type PasswordDatabase } from './servers/password-database.js';

@@ -12,6 +12,7 @@ import {
   type TokenEndpointControls,
   type TokenEndpointGate,
 } from './token-endpoint-gate.js';
+import { portOf } from '../port-of.js';
 
 /** How to start an OpenID provider. */
 export interface IdentityProviderOptions extends ProviderOptions {
@@ -170,10 +171,4 @@ function audienceAsResource(body: string): string {
   form.delete('audience');
   form.set('resource', audience);
   return form.toString();
-}
-
-export function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the server listens on no port');
-  return address.port;
 }

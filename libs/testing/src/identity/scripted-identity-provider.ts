@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { portOf } from './identity-provider.js';
+import { portOf } from '../port-of.js';
 import { readBody } from './token-endpoint-gate.js';
 
 /** What a scripted provider answers to one request. */

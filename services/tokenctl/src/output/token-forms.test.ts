@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import type { Token } from '@token-broker/client';
 import { describe, expect, it } from 'vitest';
-import { renderToken } from './token-forms.js';
+import { CommandFailure } from '../command-failure.js';
+import { renderToken, type TokenForm } from './token-forms.js';
 
 const NOW = Date.UTC(2026, 10, 5, 12, 0, 0, 900);
 const token: Token = {
@@ -23,6 +24,17 @@ function inShell(lines: string): string[] {
   ) as string[];
 }
 
+/** What is said of a token that cannot have this form. */
+function failureOf(change: Partial<Token>, form: TokenForm): { readonly message: string; readonly remedy: string } {
+  try {
+    renderToken('payments', { ...token, ...change }, form, NOW);
+  } catch (error) {
+    if (error instanceof CommandFailure) return { message: error.message, remedy: error.remedy };
+    throw error;
+  }
+  throw new Error('it was not refused');
+}
+
 describe('a token for other programs', () => {
   it('is the token alone, or a header with the type as servers know it', () => {
     expect(renderToken('payments', token, 'raw', NOW)).toBe(token.accessToken);
@@ -30,6 +42,39 @@ describe('a token for other programs', () => {
     expect(renderToken('payments', { ...token, tokenType: 'PoP' }, 'header', NOW)).toBe(
       `Authorization: PoP ${token.accessToken}`,
     );
+  });
+
+  it.each([
+    ['aws-credentials', 'Use --output aws-credential-process: AWS SDKs sign each request with it.'],
+    ['password', 'Use --output raw or env, and give the password to the database.'],
+    ['Password', 'Use --output raw or env, and give the password to the database.'],
+    ['api-key', 'Use --output raw, and send it as its server wants it.'],
+  ])('is no header where it is of the type %s, and it is said what to do instead', (tokenType, remedy) => {
+    expect(failureOf({ tokenType }, 'header')).toEqual({
+      message: `the token of "payments" does not go into an Authorization header: its type is ${tokenType}`,
+      remedy,
+    });
+  });
+
+  it.each(['bearer', 'BEARER', 'DPoP', 'PoP', 'token'])('is a header where it is of the type %s', (tokenType) => {
+    const scheme = /^bearer$/i.test(tokenType) ? 'Bearer' : tokenType;
+    expect(renderToken('payments', { ...token, tokenType }, 'header', NOW)).toBe(
+      `Authorization: ${scheme} ${token.accessToken}`,
+    );
+  });
+
+  it.each(['canary with spaces', 'canary\r\nX-Injected: 1', 'canarÿ', ''])(
+    'is no header where none can hold it, without a word of what it is: %j',
+    (accessToken) => {
+      const { message } = failureOf({ accessToken }, 'header');
+      expect(message).toMatch(/has characters that none can hold$/);
+      expect(message).not.toContain('canar');
+    },
+  );
+
+  it.each(['aws-credentials', 'password'])('is no credential of Kubernetes where it is of the type %s', (tokenType) => {
+    const { message } = failureOf({ tokenType }, 'exec-credential');
+    expect(message).toBe(`the token of "payments" is no bearer token: its type is ${tokenType}`);
   });
 
   it('is an object', () => {

@@ -18,7 +18,7 @@ export function renderToken(source: string, token: Token, form: TokenForm, wallM
     case 'raw':
       return accessToken;
     case 'header':
-      return `Authorization: ${spelledAsKnown(tokenType)} ${accessToken}`;
+      return `Authorization: ${schemeOf(source, token)} ${accessToken}`;
     case 'json':
       return JSON.stringify({
         source,
@@ -42,7 +42,7 @@ export function renderToken(source: string, token: Token, form: TokenForm, wallM
       return JSON.stringify({
         apiVersion: 'client.authentication.k8s.io/v1',
         kind: 'ExecCredential',
-        status: { expirationTimestamp: secondOf(wallMs + expiresInMs), token: accessToken },
+        status: { expirationTimestamp: secondOf(wallMs + expiresInMs), token: bearerTokenOf(source, token) },
       });
     case 'aws-credential-process':
       return JSON.stringify({
@@ -51,6 +51,46 @@ export function renderToken(source: string, token: Token, form: TokenForm, wallM
         Expiration: secondOf(wallMs + expiresInMs),
       });
   }
+}
+
+/** Types of tokens that are sent in an `Authorization` header, after the name of the type (RFC 6750, RFC 9449, and GitHub's own). */
+const SCHEMES: ReadonlySet<string> = new Set(['bearer', 'dpop', 'pop', 'token']);
+
+/** The scheme of an `Authorization` header with this token. */
+function schemeOf(source: string, token: Token): string {
+  const { tokenType } = token;
+  if (!SCHEMES.has(tokenType.toLowerCase()))
+    throw usageFailure(
+      `the token of "${source}" does not go into an Authorization header: its type is ${tokenType}`,
+      insteadOfHeader(tokenType),
+    );
+  if (!/^[\x21-\x7e]+$/.test(token.accessToken))
+    throw usageFailure(
+      `the token of "${source}" does not go into an Authorization header: it has characters that none can hold`,
+      'Use --output raw, and send it as its server wants it.',
+    );
+  return spelledAsKnown(tokenType);
+}
+
+function insteadOfHeader(tokenType: string): string {
+  switch (tokenType.toLowerCase()) {
+    case AWS_CREDENTIALS:
+      return 'Use --output aws-credential-process: AWS SDKs sign each request with it.';
+    case 'password':
+      return 'Use --output raw or env, and give the password to the database.';
+    default:
+      return 'Use --output raw, and send it as its server wants it.';
+  }
+}
+
+/** Clients of Kubernetes send whatever an ExecCredential holds as a bearer token. */
+function bearerTokenOf(source: string, { tokenType, accessToken }: Token): string {
+  if (tokenType.toLowerCase() === AWS_CREDENTIALS || tokenType.toLowerCase() === 'password')
+    throw usageFailure(
+      `the token of "${source}" is no bearer token: its type is ${tokenType}`,
+      insteadOfHeader(tokenType),
+    );
+  return accessToken;
 }
 
 /** The type of a token that is a set of AWS credentials, as JSON. */

@@ -15,6 +15,8 @@ import { parseHttpDate } from '../retry-after.js';
 import { readTokenFile } from '../token-file.js';
 import { failureOfAws } from './aws-failure.js';
 
+/** What the `Date` of a reply is exact to. */
+const SECOND_MS = 1_000;
 /** A token of a web identity is no longer than this (AWS). */
 const MAX_TOKEN_CHARACTERS = 20_000;
 
@@ -80,8 +82,9 @@ export function createAwsStsProvider(source: AwsStsSourceConfiguration, ports: A
       } catch (error) {
         return err(failureOfAws(error, { ...heard, wallMs: clock.wallMs() }));
       }
-      // By the clock of who has stated the end.
-      const nowMs = parseHttpDate(heard.headers.get('date')) ?? clock.wallMs();
+      // By the clock of who has stated the end, as if the second that its header names were over: no life is longer than it is.
+      const secondMs = parseHttpDate(heard.headers.get('date'));
+      const nowMs = secondMs === undefined ? clock.wallMs() : secondMs + SECOND_MS;
       return readCredentials(credentials, nowMs, sessionDurationMs);
     },
     close() {

@@ -6,6 +6,8 @@ export interface KnownKeys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+  /** On the wall clock. Absent: they do not end. */
+  readonly endsAtMs?: number;
 }
 
 /** A request as it came in. */
