@@ -53,7 +53,8 @@ export interface NearCacheOptions {
 }
 
 /** A token on its way into the near cache. */
-export interface Arrival extends TokenContent {
+export interface Arrival {
+  readonly content: TokenContent;
   readonly asOf: number;
   readonly lifeMs: number;
   /** Until when it is trusted for what brought it, on `clock.elapsedMs()`. */
@@ -161,34 +162,36 @@ export class NearCache {
   /** Puts a token that was judged to count into its slot. The token that is held afterwards. */
   install(state: SlotState, partition: PartitionState<SlotState>, arrival: Arrival, nowMs: number): Token {
     const { clock, effects } = this.options;
+    const { content } = arrival;
+    const { epoch, generation, expiresAtMs } = content;
     const held = state.entry;
-    noticeGeneration(state, arrival.epoch, arrival.generation);
-    state.takenGeneration = Math.max(state.takenGeneration, arrival.generation);
-    if (held?.epoch === arrival.epoch && held.generation === arrival.generation && held.partition === partition) {
+    noticeGeneration(state, epoch, generation);
+    state.takenGeneration = Math.max(state.takenGeneration, generation);
+    if (held?.epoch === epoch && held.generation === generation && held.partition === partition) {
       held.asOf = Math.max(held.asOf, arrival.asOf);
       held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
-      if (arrival.expiresAtMs > held.expiresAtMs) this.#prolong(held, arrival);
+      if (expiresAtMs > held.expiresAtMs) this.#prolong(held, content);
       partition.hold(state, nowMs);
       return held.token;
     }
     const succeeds = state.wasTaken;
     state.wasTaken = true;
     this.drop(state, nowMs);
-    const token = createToken(arrival, clock);
+    const token = createToken(content, clock);
     const entry: Entry = {
       token,
       answer: undefined,
-      epoch: arrival.epoch,
-      generation: arrival.generation,
+      epoch,
+      generation,
       asOf: arrival.asOf,
       partition,
-      expiresAtMs: arrival.expiresAtMs,
+      expiresAtMs,
       lifeMs: arrival.lifeMs,
       usableUntilMs: 0,
       refreshAtMs: 0,
       freshUntilMs: 0,
       trustedUntilMs: arrival.trustedUntilMs,
-      bytes: arrival.accessToken.length + (arrival.scope?.length ?? 0) + (arrival.username?.length ?? 0),
+      bytes: content.accessToken.length + (content.scope?.length ?? 0) + (content.username?.length ?? 0),
     };
     this.#schedule(entry, this.#refreshAtMs(entry));
     state.entry = entry;
@@ -276,10 +279,10 @@ export class NearCache {
    * The same token, by a later reckoning of its expiry. Each is early rather than late, so that the later one is nearer to
    * the truth: by far where the clock of this process has jumped on since the one before.
    */
-  #prolong(entry: Entry, arrival: Arrival): void {
-    const byMs = arrival.expiresAtMs - entry.expiresAtMs;
-    entry.expiresAtMs = arrival.expiresAtMs;
-    entry.token = createToken(arrival, this.options.clock);
+  #prolong(entry: Entry, content: TokenContent): void {
+    const byMs = content.expiresAtMs - entry.expiresAtMs;
+    entry.expiresAtMs = content.expiresAtMs;
+    entry.token = createToken(content, this.options.clock);
     entry.answer = undefined;
     this.#schedule(entry, entry.refreshAtMs + byMs);
   }

@@ -48,14 +48,16 @@ function takePush(
   );
   if (expiresAtMs - nowMs < leastLifetimeMs(event.lifeMs, cache.timing.minLifetimeMs)) return false;
   const arrival = {
-    accessToken: token.accessToken,
-    tokenType: token.tokenType,
-    scope: token.scope,
-    username: token.username,
-    epoch: event.epoch,
-    generation: event.generation,
-    verified: true,
-    expiresAtMs,
+    content: {
+      accessToken: token.accessToken,
+      tokenType: token.tokenType,
+      scope: token.scope,
+      username: token.username,
+      epoch: event.epoch,
+      generation: event.generation,
+      verified: true,
+      expiresAtMs,
+    },
     asOf: event.asOf,
     lifeMs: event.lifeMs,
     // An event proves nothing about the present: its partition has to.
@@ -71,7 +73,11 @@ function openPush(cache: NearCache, state: SlotState, event: RefreshedEvent): Pu
   if (push === undefined || push.channelVersion !== state.channel?.version) return undefined;
   const { slot, epoch, generation } = event;
   const bound = pushAdditionalData({ slot, epoch, generation, channelVersion: push.channelVersion });
-  const plain = cache.options.aead.open(state.channel.key, Buffer.from(push.sealed, 'base64url'), bound);
+  const plain = cache.options.aead.open(
+    Buffer.from(state.channel.key, 'base64url'),
+    Buffer.from(push.sealed, 'base64url'),
+    bound,
+  );
   if (plain === undefined) return undefined;
   const token = decode(pushedTokenSchema, plain, LIMITS.replyBytes);
   return token.ok ? token.value : undefined;
