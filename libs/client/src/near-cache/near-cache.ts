@@ -2,7 +2,8 @@ import { BoundedMap, type Aead, type Clock, type Random } from '@token-broker/fo
 import type { Timing } from '@token-broker/protocol';
 import { createToken, type Token, type TokenContent } from '../token.js';
 import { DEFAULT_TIMING, leastLifetimeMs, nextRefreshAtMs, refreshAtMs, type Anchor } from './lifetime.js';
-import { PartitionState, type EpochOrder } from './partition-state.js';
+import type { EpochOrder, PartitionState } from './partition-state.js';
+import { Partitions, type Positions } from './partitions.js';
 import {
   createSlotState,
   isSpent,
@@ -73,11 +74,12 @@ export class NearCache {
   readonly counters = { pushes: 0, invalidations: 0 };
   readonly #slots: BoundedMap<SlotState>;
   readonly #remembered = new BoundedMap<Remembered>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
-  readonly #partitions: PartitionState<SlotState>[] = [];
+  readonly #partitions: Partitions;
   #partitionCount = 0;
 
   constructor(options: NearCacheOptions) {
     this.options = options;
+    this.#partitions = new Partitions((partition, epoch, vseq, nowMs) => this.hear(partition, epoch, vseq, nowMs));
     this.#slots = new BoundedMap<SlotState>(
       options,
       (state) => SLOT_OVERHEAD_BYTES + state.parameterBytes + (state.entry?.bytes ?? 0),
@@ -101,11 +103,16 @@ export class NearCache {
   }
 
   partition(index: number): PartitionState<SlotState> {
-    return (this.#partitions[index] ??= new PartitionState<SlotState>(index));
+    return this.#partitions.at(index, this.timing);
   }
 
   *partitions(): IterableIterator<PartitionState<SlotState>> {
     for (let index = 0; index < this.#partitions.length; index++) yield this.partition(index);
+  }
+
+  /** Hears where all partitions stand, by a read of Redis at `atMs` or later. */
+  hearAll(positions: Positions, atMs: number, nowMs: number): void {
+    this.#partitions.hearAll(positions, atMs, nowMs, this.timing);
   }
 
   *slots(): IterableIterator<SlotState> {
@@ -171,7 +178,7 @@ export class NearCache {
       held.asOf = Math.max(held.asOf, arrival.asOf);
       held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
       if (expiresAtMs > held.expiresAtMs) this.#prolong(held, content);
-      partition.hold(state, nowMs);
+      this.#partitions.hold(partition, state, nowMs);
       return held.token;
     }
     const succeeds = state.wasTaken;
@@ -195,7 +202,7 @@ export class NearCache {
     };
     this.#schedule(entry, this.#refreshAtMs(entry));
     state.entry = entry;
-    partition.hold(state, nowMs);
+    this.#partitions.hold(partition, state, nowMs);
     // Set again, since its bytes have changed; this may push others out, or the slot itself.
     this.#slots.set(state.slot, state);
     if (succeeds) effects.refreshed(state, token);
@@ -230,7 +237,7 @@ export class NearCache {
     const { entry } = state;
     if (entry === undefined) return;
     state.entry = undefined;
-    entry.partition.release(state, nowMs);
+    this.#partitions.release(entry.partition, state, nowMs);
   }
 
   /** The held token is to be renewed in the background when it is used at `atMs` or later, if that is sooner. */
@@ -246,10 +253,8 @@ export class NearCache {
   /** Takes over the brokers' timing. */
   adoptTiming(timing: Timing): void {
     const old = this.timing;
-    const same = (['tickMs', 'maxStalenessMs', 'minLifetimeMs'] as const).every(
-      (field) => timing[field] === old[field],
-    );
-    if (same) return;
+    const { tickMs, maxStalenessMs, minLifetimeMs } = timing;
+    if (tickMs === old.tickMs && maxStalenessMs === old.maxStalenessMs && minLifetimeMs === old.minLifetimeMs) return;
     this.timing = timing;
     for (const partition of this.partitions()) partition.retime(timing);
     for (const { entry } of this.slots()) {
@@ -266,12 +271,12 @@ export class NearCache {
     this.#partitionCount = count;
     if (!moved) return;
     for (const state of this.slots()) this.drop(state, nowMs);
-    this.#partitions.length = 0;
+    this.#partitions.clear();
   }
 
   /** Whether something held may have missed an invalidation. */
   isSuspect(nowMs: number, graceMs?: number): boolean {
-    for (const partition of this.partitions()) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
+    for (const partition of this.#partitions.holding) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
     return false;
   }
 

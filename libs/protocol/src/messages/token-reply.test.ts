@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decode, encode } from '../decoding.js';
 import { LIMITS } from '../limits.js';
-import { getReplySchema } from './get.js';
+import { getReplySchema, tokenReplySchema } from './get.js';
 import { isUsualTokenReply } from './token-reply.js';
 
 const usual = {
@@ -51,6 +51,11 @@ describe('a token reply that is usual', () => {
     ['all that brokers write', { channel, timing, scope: 'payments:read' }],
   ])('is known without the schema, with %s', (_what, more) => {
     expect(isUsualTokenReply({ ...usual, ...more })).toBe(true);
+  });
+
+  it('has every field that there is but the name of a user, so that none makes it unusual', () => {
+    const known = [...Object.keys({ ...usual, channel, timing, scope: '' }), 'username'];
+    expect(known.sort()).toEqual(Object.keys(tokenReplySchema.shape).sort());
   });
 
   it('is what the schema takes as it is, with no other field: whatever stands in it', () => {
