@@ -41,6 +41,7 @@ export interface BrokerEventsOptions {
 export class BrokerEvents {
   readonly slots: EventSubscriptions;
   readonly #subscriptions: readonly NatsSubscriptionLike[];
+  readonly #leave = [heartbeats, invalidations, refreshedEvents].map((shared) => shared.join());
 
   constructor(options: BrokerEventsOptions) {
     const { connection, subjects, caller, instance } = options;
@@ -85,5 +86,6 @@ export class BrokerEvents {
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.slots.close();
+    for (const leave of this.#leave) leave();
   }
 }

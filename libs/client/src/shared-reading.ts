@@ -16,14 +16,28 @@ interface Read<T> {
  */
 export class SharedReading<T> {
   readonly #decode: (data: Uint8Array) => Result<T, string>;
-  readonly #last: Read<T>[] = [];
+  #last: Read<T>[] = [];
   #next = 0;
+  #readers = 0;
 
   constructor(decode: (data: Uint8Array) => Result<T, string>) {
     this.#decode = decode;
   }
 
+  /** One more reads. To be called when it does no more. */
+  join(): () => void {
+    this.#readers++;
+    let isIn = true;
+    return () => {
+      if (!isIn) return;
+      isIn = false;
+      if (--this.#readers === 0) this.#last = [];
+    };
+  }
+
   read(data: Uint8Array): Result<T, string> {
+    // To compare and to remember is for others, as a rule of whom there are none.
+    if (this.#readers <= 1) return this.#decode(data);
     for (const { bytes, message } of this.#last)
       if (bytes.length === data.length && Buffer.compare(bytes, data) === 0) return message;
     const message = this.#decode(data);
