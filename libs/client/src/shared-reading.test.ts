@@ -58,6 +58,7 @@ describe('the reading of what many near caches of a process hear', () => {
     leaveToo();
     reading.join();
     reading.join();
-    expect(reading.read(bytes('1'))).toEqual(ok(6));
+    for (let again = 0; again < 3; again++) expect(reading.read(bytes('1'))).toEqual(ok(6));
+    expect(reading.read(bytes('2'))).toEqual(ok(7));
   });
 });

@@ -31,7 +31,9 @@ export class SharedReading<T> {
     return () => {
       if (!isIn) return;
       isIn = false;
-      if (--this.#readers === 0) this.#last = [];
+      if (--this.#readers > 0) return;
+      this.#last = [];
+      this.#next = 0;
     };
   }
 
