@@ -27,12 +27,19 @@ export interface BrokerEventMap {
   heartbeat: { readonly ageMs: number };
 }
 
+const RESOLVED = Promise.resolve();
+
 /** Tells listeners what happened, once the near cache has finished with the message that brought it. */
 export class Announcer {
   readonly #logger: ClientLogger;
   readonly #everything: Listeners<BrokerEventMap>;
   readonly #bySlot = new Map<string, Listeners<SourceEvents>>();
   #waiting: (() => void)[] = [];
+  readonly #tell = (): void => {
+    const told = this.#waiting;
+    this.#waiting = [];
+    for (const each of told) each();
+  };
   #closed = false;
 
   constructor(logger: ClientLogger) {
@@ -93,6 +100,7 @@ export class Announcer {
   }
 
   heartbeat(ageMs: number): void {
+    if (!this.#everything.has('heartbeat')) return;
     this.#later(() => {
       this.#everything.emit('heartbeat', { ageMs });
     });
@@ -109,10 +117,7 @@ export class Announcer {
     if (this.#closed) return;
     this.#waiting.push(tell);
     if (this.#waiting.length > 1) return;
-    queueMicrotask(() => {
-      const told = this.#waiting;
-      this.#waiting = [];
-      for (const each of told) each();
-    });
+    // What is told does not throw. `queueMicrotask` would make a resource of async_hooks for each.
+    void RESOLVED.then(this.#tell);
   }
 }

@@ -3,6 +3,9 @@ import {
   encode,
   heartbeatSchema,
   invalidationSchema,
+  isUsualHeartbeat,
+  isUsualInvalidation,
+  isUsualRefreshedEvent,
   LIMITS,
   refreshedEventSchema,
 } from '@token-broker/protocol';
@@ -10,6 +13,16 @@ import type { Heartbeat, Invalidation, Receipt, RefreshedEvent, Subjects } from 
 import { EventSubscriptions } from './event-subscriptions.js';
 import type { ClientLogger } from './logger.js';
 import type { NatsCallback, NatsConnectionLike, NatsSubscriptionLike } from './nats-connection.js';
+import { SharedReading } from './shared-reading.js';
+
+/** Of this process: all of its near caches hear the same heartbeats, and often the same events. */
+const heartbeats = new SharedReading((data) => decode(heartbeatSchema, data, LIMITS.replyBytes, isUsualHeartbeat));
+const invalidations = new SharedReading((data) =>
+  decode(invalidationSchema, data, LIMITS.replyBytes, isUsualInvalidation),
+);
+const refreshedEvents = new SharedReading((data) =>
+  decode(refreshedEventSchema, data, LIMITS.replyBytes, isUsualRefreshedEvent),
+);
 
 export interface BrokerEventsOptions {
   readonly connection: NatsConnectionLike;
@@ -28,9 +41,11 @@ export interface BrokerEventsOptions {
 export class BrokerEvents {
   readonly slots: EventSubscriptions;
   readonly #subscriptions: readonly NatsSubscriptionLike[];
+  readonly #leave = [heartbeats, invalidations, refreshedEvents].map((shared) => shared.join());
 
   constructor(options: BrokerEventsOptions) {
     const { connection, subjects, caller, instance } = options;
+    const ackSubject = subjects.ack(caller);
     const listening = (name: string, handle: (data: Uint8Array) => string | undefined): NatsCallback => {
       return (error, message) => {
         const problem = error === null ? handle(message.data) : error.message;
@@ -40,23 +55,23 @@ export class BrokerEvents {
       };
     };
     const heartbeat = listening('a heartbeat cannot be read', (data) => {
-      const message = decode(heartbeatSchema, data, LIMITS.replyBytes);
+      const message = heartbeats.read(data);
       if (!message.ok) return message.error;
       options.heartbeat(message.value);
       return undefined;
     });
     const invalidation = listening('an invalidation cannot be read', (data) => {
-      const message = decode(invalidationSchema, data, LIMITS.replyBytes);
+      const message = invalidations.read(data);
       if (!message.ok) return message.error;
       options.invalidation(message.value);
       if (message.value.receipts === true) {
         const receipt: Receipt = { v: 1, id: message.value.id, instance };
-        connection.publish(subjects.ack(caller), encode(receipt));
+        connection.publish(ackSubject, encode(receipt));
       }
       return undefined;
     });
     const refreshed = listening('an event cannot be read', (data) => {
-      const message = decode(refreshedEventSchema, data, LIMITS.replyBytes);
+      const message = refreshedEvents.read(data);
       if (!message.ok) return message.error;
       options.refreshed(message.value);
       return undefined;
@@ -71,5 +86,6 @@ export class BrokerEvents {
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     this.slots.close();
+    for (const leave of this.#leave) leave();
   }
 }

@@ -31,9 +31,10 @@ export class EventSubscriptions {
    * between: the server handles what one connection sends in order, so that it knows of the subscription first.
    */
   add(source: string, slot: string): void {
-    const subscriptions: SourceSubscriptions = this.#sources.get(source) ?? { slots: new Map(), wildcard: undefined };
+    const known = this.#sources.get(source);
+    if (known?.slots.has(slot) === true) return;
+    const subscriptions: SourceSubscriptions = known ?? { slots: new Map(), wildcard: undefined };
     this.#sources.set(source, subscriptions);
-    if (subscriptions.slots.has(slot)) return;
     if (subscriptions.wildcard === undefined && this.#slotSubscriptions < MAX_SLOT_SUBSCRIPTIONS) {
       subscriptions.slots.set(slot, this.#subscribe(source, slot));
       this.#slotSubscriptions += 1;

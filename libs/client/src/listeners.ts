@@ -33,8 +33,14 @@ export class Listeners<Events extends object> {
     return this.#byEvent.size === 0;
   }
 
+  has(name: keyof Events): boolean {
+    return this.#byEvent.has(name);
+  }
+
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of [...(this.#byEvent.get(name) ?? [])]) {
+    const listeners = this.#byEvent.get(name);
+    if (listeners === undefined) return;
+    for (const listener of [...listeners]) {
       try {
         (listener as (event: Events[Name]) => void)(event);
       } catch (error) {

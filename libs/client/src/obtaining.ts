@@ -20,11 +20,28 @@ export interface Obtaining {
 }
 
 /** A token for one caller: joins the fetch in the air, or starts one, and waits no longer than the caller does. */
-export async function obtain(parts: Obtaining, state: SlotState, options: GetOptions): Promise<Token> {
+export function obtain(parts: Obtaining, state: SlotState, options: GetOptions): Promise<Token> {
+  const nowMs = parts.clock.elapsedMs();
+  state.lastUsedAtMs = nowMs;
+  // The usual call is the only one for its slot: its fetch ends in time by itself.
+  const isUsual = options.signal === undefined && options.timeoutMs === undefined && !parts.fetcher.isFetching(state);
+  return isUsual ? obtainAlone(parts, state, options, nowMs) : obtainInTime(parts, state, options, nowMs);
+}
+
+async function obtainAlone(parts: Obtaining, state: SlotState, options: GetOptions, nowMs: number): Promise<Token> {
+  let token: Token;
+  try {
+    token = await parts.fetcher.fetch(state, options, nowMs);
+  } catch (error) {
+    return instead(parts, state, options.minTtlMs, error);
+  }
+  if (state.entry?.token !== token) parts.cache.passOn(state, token, parts.clock.elapsedMs());
+  return token;
+}
+
+async function obtainInTime(parts: Obtaining, state: SlotState, options: GetOptions, sinceMs: number): Promise<Token> {
   const { clock, cache, fetcher } = parts;
   const { signal, timeoutMs, minTtlMs } = options;
-  const sinceMs = clock.elapsedMs();
-  state.lastUsedAtMs = sinceMs;
   const untilMs = sinceMs + (timeoutMs ?? parts.requestTimeoutMs);
   for (let join = 1; ; join++) {
     const joined = fetcher.isFetching(state);

@@ -16,13 +16,18 @@ export interface RequesterOptions {
   readonly instance: string;
 }
 
-interface Pending {
+/** A request, and whom its reply goes to. Nothing that it does with that may throw. */
+export interface WaitingRequest {
   readonly subject: string;
   readonly data: Uint8Array;
   readonly headers: MessageHeaders | undefined;
-  readonly deadlineAtMs: number;
-  readonly resolve: (data: Uint8Array) => void;
-  readonly reject: (error: TokenBrokerError) => void;
+  /** Until when a reply is waited for, on `clock.elapsedMs()`. */
+  readonly dueAtMs: number;
+  replied(data: Uint8Array): void;
+  /** With what {@link Requester.request} throws. No reply can come any more. */
+  failed(error: TokenBrokerError): void;
+  /** Asked when it is due. `true`: it has put that off, and waits on. */
+  putsOff(nowMs: number): boolean;
 }
 
 /**
@@ -33,7 +38,7 @@ export class Requester {
   readonly #options: RequesterOptions;
   readonly #prefix: string;
   readonly #subscription: NatsSubscriptionLike;
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending = new Map<string, WaitingRequest>();
   #lastToken = 0;
   #timer: Timer | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
@@ -65,27 +70,23 @@ export class Requester {
    * the connection is down, `FORBIDDEN` when the server refuses the subject, `CLOSED`
    */
   request(subject: string, data: Uint8Array, timeoutMs: number, headers?: MessageHeaders): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) {
-        reject(new TokenBrokerError(failure('CLOSED', 'the client is closed')));
-        return;
-      }
-      if (this.#deaf !== undefined) {
-        reject(new TokenBrokerError(this.#deaf));
-        return;
-      }
-      if (this.#pending.size >= MAX_PENDING_REQUESTS) {
-        const message = `${String(MAX_PENDING_REQUESTS)} requests wait for a reply already`;
-        reject(new TokenBrokerError(failure('BROKER_UNAVAILABLE', message)));
-        return;
-      }
-      const token = (++this.#lastToken).toString(36);
-      const deadlineAtMs = this.#options.clock.elapsedMs() + Math.max(0, timeoutMs);
-      const pending = { subject, data, headers, deadlineAtMs, resolve, reject };
-      this.#pending.set(token, pending);
-      this.#startTimer(deadlineAtMs);
-      this.#publish(token, pending);
+    return new Promise((replied, failed) => {
+      const dueAtMs = this.#options.clock.elapsedMs() + Math.max(0, timeoutMs);
+      this.send({ subject, data, headers, dueAtMs, replied, failed, putsOff: () => false });
     });
+  }
+
+  /** The same without a promise. It may fail before this returns. */
+  send(request: WaitingRequest): void {
+    const refused = this.#refusal();
+    if (refused !== undefined) {
+      request.failed(new TokenBrokerError(refused));
+      return;
+    }
+    const token = (++this.#lastToken).toString(36);
+    this.#pending.set(token, request);
+    if (request.dueAtMs < this.#timerDueAtMs) this.#startTimer(request.dueAtMs);
+    this.#publish(token, request);
   }
 
   /** Sends a request whose reply nobody reads. */
@@ -127,7 +128,14 @@ export class Requester {
     for (const token of [...this.#pending.keys()]) this.#fail(token, failure('CLOSED', 'the client was closed'));
   }
 
-  #publish(token: string, { subject, data, headers }: Pending): void {
+  #refusal(): Failure | undefined {
+    if (this.#closed) return failure('CLOSED', 'the client is closed');
+    if (this.#deaf !== undefined) return this.#deaf;
+    if (this.#pending.size < MAX_PENDING_REQUESTS) return undefined;
+    return failure('BROKER_UNAVAILABLE', `${String(MAX_PENDING_REQUESTS)} requests wait for a reply already`);
+  }
+
+  #publish(token: string, { subject, data, headers }: WaitingRequest): void {
     try {
       const reply = this.#prefix + token;
       this.#options.connection.publish(
@@ -149,7 +157,7 @@ export class Requester {
       return;
     }
     this.#pending.delete(token);
-    pending.resolve(data);
+    pending.replied(data);
   }
 
   /** The server has refused the subscription, and will not think again before the client is made anew. */
@@ -163,7 +171,7 @@ export class Requester {
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
     this.#pending.delete(token);
-    pending.reject(new TokenBrokerError(cause));
+    pending.failed(new TokenBrokerError(cause));
   }
 
   /**
@@ -171,7 +179,6 @@ export class Requester {
    * were answered leave it alone, so that the map is scanned about once per timeout.
    */
   #startTimer(dueAtMs: number): void {
-    if (dueAtMs >= this.#timerDueAtMs) return;
     this.#timer?.cancel();
     this.#timerDueAtMs = dueAtMs;
     const { clock } = this.#options;
@@ -185,10 +192,10 @@ export class Requester {
     const nowMs = this.#options.clock.elapsedMs();
     let earliestMs = Number.POSITIVE_INFINITY;
     for (const [token, pending] of this.#pending) {
-      if (pending.deadlineAtMs > nowMs) earliestMs = Math.min(earliestMs, pending.deadlineAtMs);
+      if (pending.dueAtMs > nowMs || pending.putsOff(nowMs)) earliestMs = Math.min(earliestMs, pending.dueAtMs);
       else if (this.#connected) this.#fail(token, failure('DEADLINE', `no reply on ${pending.subject} in time`));
       else this.#fail(token, failure('BROKER_UNAVAILABLE', 'the connection to NATS is down'));
     }
-    if (earliestMs < Number.POSITIVE_INFINITY) this.#startTimer(earliestMs);
+    if (earliestMs < this.#timerDueAtMs) this.#startTimer(earliestMs);
   }
 }

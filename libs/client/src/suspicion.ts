@@ -39,9 +39,9 @@ export class Suspicion {
     });
   }
 
-  look(): void {
-    const { clock, cache, began, ended } = this.#options;
-    const nowMs = clock.elapsedMs();
+  /** @param nowMs default: the clock's */
+  look(nowMs: number = this.#options.clock.elapsedMs()): void {
+    const { cache, began, ended } = this.#options;
     const suspect = cache.isSuspect(nowMs);
     if (suspect && this.#sinceMs === undefined) {
       this.#sinceMs = nowMs;

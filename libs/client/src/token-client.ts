@@ -120,12 +120,14 @@ export class TokenClient {
     const events = new BrokerEvents({
       ...options,
       heartbeat(heartbeat) {
-        const ageMs = hearHeartbeat(cache, heartbeat, clock.elapsedMs());
+        const nowMs = clock.elapsedMs();
+        const ageMs = hearHeartbeat(cache, heartbeat, nowMs);
         if (ageMs !== undefined) announcer.heartbeat(ageMs);
-        suspicion.look();
+        suspicion.look(nowMs);
       },
       invalidation({ changes }) {
-        for (const change of changes) applyChange(cache, change, clock.elapsedMs());
+        const nowMs = clock.elapsedMs();
+        for (const change of changes) applyChange(cache, change, nowMs);
       },
       refreshed(event) {
         takeRefreshed(cache, event, clock.elapsedMs());

@@ -27,6 +27,8 @@ export function waitFor<T>(clock: Clock, work: Promise<T>, patience: Patience): 
       reject(reasonOf(signal));
     };
     if (signal?.aborted === true) {
+      // Nobody is left who would see it fail.
+      work.catch(() => undefined);
       abandon();
       return;
     }

@@ -16,6 +16,8 @@ export * from './messages/audit.js';
 export * from './messages/describe.js';
 export * from './messages/events.js';
 export * from './messages/get.js';
+export { isUsualTokenReply } from './messages/token-reply.js';
+export { isUsualHeartbeat, isUsualInvalidation, isUsualRefreshedEvent } from './messages/usual-events.js';
 export * from './messages/pause.js';
 export * from './messages/revoke.js';
 export * from './messages/selector.js';

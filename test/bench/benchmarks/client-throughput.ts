@@ -2,8 +2,8 @@ import { encode, slotOf, type TokenReply } from '@token-broker/protocol';
 import { alternate } from '../harness/alternate.js';
 import type { Benchmark, Comparison } from '../harness/benchmark.js';
 import { medianOf } from '../harness/figures.js';
-import type { BareResponderMethods } from '../programs/bare-responder.js';
 import type { Asked, MissingServiceMethods } from '../programs/missing-service.js';
+import type { RawResponderMethods } from '../programs/raw-responder.js';
 import { BARE_SUBJECTS } from '../stack/settings.js';
 import { withStack } from '../stack/stack.js';
 
@@ -23,25 +23,42 @@ export const clientThroughput: Benchmark = {
     withStack(context, { brokers: 0 }, async (stack) => {
       const sources = Array.from({ length: Math.max(...IN_FLIGHT) }, (_, index) => `source-${String(index)}`);
       const replies = new Map(sources.map((source) => [source, encode(replyOf(source))]));
-      const responder = await stack.worker<BareResponderMethods>('bare-responder');
+      const responder = await stack.worker<RawResponderMethods>('raw-responder');
       const { url } = stack.nats;
-      await responder.call('serve', { url, subject: `${BARE_SUBJECTS}.get.*.*`, reply: replies });
-      const service = await stack.worker<MissingServiceMethods>('missing-service');
-      await service.call('open', { url, sources, minTtlMs: LIFE_MS });
+      await responder.call('serve', { url, subject: `${BARE_SUBJECTS}.get.*.*`, replies });
+      // Each side has a process of its own: what the one leaves to the garbage collector is not the other's to pay.
+      const [service, bare] = [
+        await stack.worker<MissingServiceMethods>('missing-service'),
+        await stack.worker<MissingServiceMethods>('missing-service'),
+      ];
+      for (const each of [service, bare]) await each.call('open', { url, sources, minTtlMs: LIFE_MS });
       const forMs = context.effort.choose(2_000, 600);
       const comparisons: Comparison[] = [];
       for (const inFlight of IN_FLIGHT) {
         const sides = await alternate(context, {
           ours: () => service.call('throughClient', { inFlight, forMs }),
-          baseline: () => service.call('throughRequest', { inFlight, forMs }),
+          baseline: () => bare.call('throughRequest', { inFlight, forMs }),
         });
+        // The floor: what is left of the connection's own work when nothing is made of its messages.
+        const loops: Asked[] = [];
+        for (let run = 1; run <= context.effort.warmUps + context.effort.runs; run++) {
+          const loop = await bare.call('throughBareLoop', { inFlight, forMs });
+          if (run > context.effort.warmUps) loops.push(loop);
+        }
         comparisons.push({
           variant: `${String(inFlight)} in flight`,
           ours: sides.ours.map(({ perSecond }) => perSecond),
           baseline: sides.baseline.map(({ perSecond }) => perSecond),
           unit: '1/s',
           target: { atLeast: 2.5 },
-          more: { clientCpu: shareOf(sides.ours), clientCpuBaseline: shareOf(sides.baseline) },
+          more: {
+            clientCpu: shareOf(sides.ours),
+            clientCpuBaseline: shareOf(sides.baseline),
+            microsecondsOfCpu: cpuOfEach(sides.ours),
+            microsecondsOfCpuBaseline: cpuOfEach(sides.baseline),
+            microsecondsOfCpuFloor: cpuOfEach(loops),
+            floorPerSecond: Math.round(medianOf(loops.map(({ perSecond }) => perSecond))),
+          },
         });
       }
       return comparisons;
@@ -59,4 +76,9 @@ function replyOf(source: string): TokenReply {
 
 function shareOf(all: readonly Asked[]): number {
   return Math.round(medianOf(all.map(({ clientCpu }) => clientCpu)) * 100) / 100;
+}
+
+/** Processor time of the client for each request, in microseconds. */
+function cpuOfEach(all: readonly Asked[]): number {
+  return Math.round(medianOf(all.map(({ clientCpu, perSecond }) => (clientCpu / perSecond) * 1e6)) * 10) / 10;
 }

@@ -5,15 +5,13 @@ import { BARE_RESPONDER, PASSWORD } from '../stack/settings.js';
 /** The least that can answer requests over NATS: one bare connection, one buffer that was serialised once. */
 
 const methods = {
-  /** Answers every request on a subject with the same bytes, or with those of the last token of its subject. */
-  async serve({ url, subject, reply }: { url: string; subject: string; reply: Uint8Array | Map<string, Uint8Array> }) {
+  /** Answers every request on a subject with the same bytes. */
+  async serve({ url, subject, reply }: { url: string; subject: string; reply: Uint8Array }) {
     const connection = await connect({ servers: url, user: BARE_RESPONDER, pass: PASSWORD });
     connection.subscribe(subject, {
       queue: BARE_RESPONDER,
       callback: (_error, message) => {
-        message.respond(
-          reply instanceof Map ? reply.get(message.subject.slice(message.subject.lastIndexOf('.') + 1)) : reply,
-        );
+        message.respond(reply);
       },
     });
     await connection.flush();

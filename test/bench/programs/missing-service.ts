@@ -33,8 +33,12 @@ async function keepAsking(callers: readonly (() => Promise<unknown>)[], forMs: n
       }
     }),
   );
+  return askedSince(startedAtMs, cpu, answered);
+}
+
+function askedSince(startedAtMs: number, before: NodeJS.CpuUsage, answered: number): Asked {
   const tookMs = performance.now() - startedAtMs;
-  const { user, system } = process.cpuUsage(cpu);
+  const { user, system } = process.cpuUsage(before);
   return { perSecond: answered / (tookMs / 1_000), clientCpu: (user + system) / 1_000 / tookMs };
 }
 
@@ -68,6 +72,34 @@ const methods = {
       return async () => connection?.request(subject, body, options);
     });
     return keepAsking(callers, forMs);
+  },
+  /** The least that any client of this connection could do: a publish for each message, with nothing in between. */
+  async throughBareLoop({ inFlight, forMs }: { inFlight: number; forMs: number }) {
+    if (connection === undefined) throw new Error('not connected');
+    const bare = connection;
+    const inbox = `_INBOX.${BARE_CALLER}.loop`;
+    const subjects = handles.slice(0, inFlight).map(({ source }) => `${BARE_SUBJECTS}.get.${BARE_CALLER}.${source}`);
+    const publish = (index: number): void => {
+      bare.publish(subjects[index] ?? '', body, { reply: `${inbox}.${String(index)}` });
+    };
+    const cpu = process.cpuUsage();
+    const startedAtMs = performance.now();
+    let answered = 0;
+    let left = inFlight;
+    await new Promise<void>((resolve) => {
+      const subscription = bare.subscribe(`${inbox}.*`, {
+        callback: (_error, { subject }) => {
+          answered++;
+          if (performance.now() < startedAtMs + forMs) publish(Number(subject.slice(inbox.length + 1)));
+          else if (--left === 0) {
+            subscription.unsubscribe();
+            resolve();
+          }
+        },
+      });
+      for (let index = 0; index < inFlight; index++) publish(index);
+    });
+    return askedSince(startedAtMs, cpu, answered);
   },
 };
 export type MissingServiceMethods = typeof methods;

@@ -19,17 +19,22 @@ export interface RawConnection {
   request(subject: string, token: string): Buffer;
 }
 
-export async function openRaw(url: string, user: string): Promise<RawConnection> {
+/** A socket that the server knows as this user's, with one subscription. */
+export async function openRawSocket(url: string, user: string, subject: string): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, 'connect');
   await once(socket, 'data');
-  const inbox = `_INBOX.${user}.raw`;
   const options = { verbose: false, pedantic: false, user, pass: PASSWORD, protocol: 1, lang: 'bench', version: '1' };
-  socket.write(`CONNECT ${JSON.stringify(options)}\r\nSUB ${inbox}.* 1\r\nPING\r\n`);
+  socket.write(`CONNECT ${JSON.stringify(options)}\r\nSUB ${subject} 1\r\nPING\r\n`);
   const [pong] = (await once(socket, 'data')) as [Buffer];
   if (!pong.includes('PONG')) throw new Error(pong.toString());
+  return socket;
+}
 
+export async function openRaw(url: string, user: string): Promise<RawConnection> {
+  const inbox = `_INBOX.${user}.raw`;
+  const socket = await openRawSocket(url, user, `${inbox}.*`);
   const connection: RawConnection = {
     socket,
     onReplies: () => undefined,

@@ -3,7 +3,9 @@ import type { Change } from '@token-broker/protocol';
 
 /** Revoked slots and sources that are remembered per partition; the least recently raised is forgotten first. */
 const MAX_FLOORS = 1_024;
-/** How long a floor is remembered: much longer than any message lives. */
+/** So many are remembered for longer. */
+const FEW_FLOORS = 16;
+/** How long a floor is remembered, at least: much longer than any message lives. */
 const FLOOR_LIFE_MS = 3_600_000;
 
 interface Floor {
@@ -37,10 +39,12 @@ export class Floors {
 }
 
 function raiseIn(floors: BoundedMap<Floor>, key: string, generation: number, nowMs: number): void {
-  for (const [oldest, floor] of floors.entries()) {
-    if (floor.forgottenAtMs > nowMs) break;
-    floors.delete(oldest);
-  }
+  // A few are no burden, and a revocation is not to wait for the others.
+  if (floors.size > FEW_FLOORS)
+    for (const [oldest, floor] of floors.entries()) {
+      if (floor.forgottenAtMs > nowMs) break;
+      floors.delete(oldest);
+    }
   const known = floors.peek(key)?.generation ?? 0;
   floors.set(key, { generation: Math.max(known, generation), forgottenAtMs: nowMs + FLOOR_LIFE_MS });
 }

@@ -10,8 +10,14 @@ export function applyChange(cache: NearCache, change: Change, nowMs: number): vo
   const wasBehind = partition.isBehind;
   if (partition.applied(change.vseq, nowMs)) cache.counters.invalidations += 1;
   partition.floors.raise(change, nowMs);
-  for (const state of affected(cache, change))
-    dropAtOrBelow(cache, state, partition, change.floor, isSweeping(change), nowMs);
+  if (change.slot === undefined) {
+    for (const state of cache.slots())
+      if (change.sources?.includes(state.source) ?? true)
+        dropAtOrBelow(cache, state, partition, change.floor, change.sources === undefined, nowMs);
+  } else {
+    const state = cache.find(change.slot);
+    if (state !== undefined) dropAtOrBelow(cache, state, partition, change.floor, false, nowMs);
+  }
   if (partition.isBehind && !wasBehind) cache.options.effects.doubted('gap');
 }
 
@@ -27,19 +33,6 @@ export function rejectGeneration(
   // So that the next request says what it does not take.
   noticeGeneration(state, rejected.epoch, rejected.generation + 1);
   if (state.entry?.generation === rejected.generation) cache.drop(state, nowMs);
-}
-
-function isSweeping(change: Change): boolean {
-  return change.slot === undefined && change.sources === undefined;
-}
-
-function* affected(cache: NearCache, change: Change): IterableIterator<SlotState> {
-  if (change.slot !== undefined) {
-    const state = cache.find(change.slot);
-    if (state !== undefined) yield state;
-    return;
-  }
-  for (const state of cache.slots()) if (change.sources?.includes(state.source) ?? true) yield state;
 }
 
 function dropAtOrBelow(

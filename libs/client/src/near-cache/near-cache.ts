@@ -2,7 +2,8 @@ import { BoundedMap, type Aead, type Clock, type Random } from '@token-broker/fo
 import type { Timing } from '@token-broker/protocol';
 import { createToken, type Token, type TokenContent } from '../token.js';
 import { DEFAULT_TIMING, leastLifetimeMs, nextRefreshAtMs, refreshAtMs, type Anchor } from './lifetime.js';
-import { PartitionState, type EpochOrder } from './partition-state.js';
+import type { EpochOrder, PartitionState } from './partition-state.js';
+import { Partitions, type Positions } from './partitions.js';
 import {
   createSlotState,
   isSpent,
@@ -53,7 +54,8 @@ export interface NearCacheOptions {
 }
 
 /** A token on its way into the near cache. */
-export interface Arrival extends TokenContent {
+export interface Arrival {
+  readonly content: TokenContent;
   readonly asOf: number;
   readonly lifeMs: number;
   /** Until when it is trusted for what brought it, on `clock.elapsedMs()`. */
@@ -72,11 +74,12 @@ export class NearCache {
   readonly counters = { pushes: 0, invalidations: 0 };
   readonly #slots: BoundedMap<SlotState>;
   readonly #remembered = new BoundedMap<Remembered>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
-  readonly #partitions: PartitionState<SlotState>[] = [];
+  readonly #partitions: Partitions;
   #partitionCount = 0;
 
   constructor(options: NearCacheOptions) {
     this.options = options;
+    this.#partitions = new Partitions((partition, epoch, vseq, nowMs) => this.hear(partition, epoch, vseq, nowMs));
     this.#slots = new BoundedMap<SlotState>(
       options,
       (state) => SLOT_OVERHEAD_BYTES + state.parameterBytes + (state.entry?.bytes ?? 0),
@@ -100,11 +103,16 @@ export class NearCache {
   }
 
   partition(index: number): PartitionState<SlotState> {
-    return (this.#partitions[index] ??= new PartitionState<SlotState>(index));
+    return this.#partitions.at(index, this.timing);
   }
 
   *partitions(): IterableIterator<PartitionState<SlotState>> {
     for (let index = 0; index < this.#partitions.length; index++) yield this.partition(index);
+  }
+
+  /** Hears where all partitions stand, by a read of Redis at `atMs` or later. */
+  hearAll(positions: Positions, atMs: number, nowMs: number): void {
+    this.#partitions.hearAll(positions, atMs, nowMs, this.timing);
   }
 
   *slots(): IterableIterator<SlotState> {
@@ -161,38 +169,40 @@ export class NearCache {
   /** Puts a token that was judged to count into its slot. The token that is held afterwards. */
   install(state: SlotState, partition: PartitionState<SlotState>, arrival: Arrival, nowMs: number): Token {
     const { clock, effects } = this.options;
+    const { content } = arrival;
+    const { epoch, generation, expiresAtMs } = content;
     const held = state.entry;
-    noticeGeneration(state, arrival.epoch, arrival.generation);
-    state.takenGeneration = Math.max(state.takenGeneration, arrival.generation);
-    if (held?.epoch === arrival.epoch && held.generation === arrival.generation && held.partition === partition) {
+    noticeGeneration(state, epoch, generation);
+    state.takenGeneration = Math.max(state.takenGeneration, generation);
+    if (held?.epoch === epoch && held.generation === generation && held.partition === partition) {
       held.asOf = Math.max(held.asOf, arrival.asOf);
       held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
-      if (arrival.expiresAtMs > held.expiresAtMs) this.#prolong(held, arrival);
-      partition.hold(state, nowMs);
+      if (expiresAtMs > held.expiresAtMs) this.#prolong(held, content);
+      this.#partitions.hold(partition, state, nowMs);
       return held.token;
     }
     const succeeds = state.wasTaken;
     state.wasTaken = true;
     this.drop(state, nowMs);
-    const token = createToken(arrival, clock);
+    const token = createToken(content, clock);
     const entry: Entry = {
       token,
       answer: undefined,
-      epoch: arrival.epoch,
-      generation: arrival.generation,
+      epoch,
+      generation,
       asOf: arrival.asOf,
       partition,
-      expiresAtMs: arrival.expiresAtMs,
+      expiresAtMs,
       lifeMs: arrival.lifeMs,
       usableUntilMs: 0,
       refreshAtMs: 0,
       freshUntilMs: 0,
       trustedUntilMs: arrival.trustedUntilMs,
-      bytes: arrival.accessToken.length + (arrival.scope?.length ?? 0) + (arrival.username?.length ?? 0),
+      bytes: content.accessToken.length + (content.scope?.length ?? 0) + (content.username?.length ?? 0),
     };
     this.#schedule(entry, this.#refreshAtMs(entry));
     state.entry = entry;
-    partition.hold(state, nowMs);
+    this.#partitions.hold(partition, state, nowMs);
     // Set again, since its bytes have changed; this may push others out, or the slot itself.
     this.#slots.set(state.slot, state);
     if (succeeds) effects.refreshed(state, token);
@@ -227,7 +237,7 @@ export class NearCache {
     const { entry } = state;
     if (entry === undefined) return;
     state.entry = undefined;
-    entry.partition.release(state, nowMs);
+    this.#partitions.release(entry.partition, state, nowMs);
   }
 
   /** The held token is to be renewed in the background when it is used at `atMs` or later, if that is sooner. */
@@ -243,10 +253,8 @@ export class NearCache {
   /** Takes over the brokers' timing. */
   adoptTiming(timing: Timing): void {
     const old = this.timing;
-    const same = (['tickMs', 'maxStalenessMs', 'minLifetimeMs'] as const).every(
-      (field) => timing[field] === old[field],
-    );
-    if (same) return;
+    const { tickMs, maxStalenessMs, minLifetimeMs } = timing;
+    if (tickMs === old.tickMs && maxStalenessMs === old.maxStalenessMs && minLifetimeMs === old.minLifetimeMs) return;
     this.timing = timing;
     for (const partition of this.partitions()) partition.retime(timing);
     for (const { entry } of this.slots()) {
@@ -263,12 +271,12 @@ export class NearCache {
     this.#partitionCount = count;
     if (!moved) return;
     for (const state of this.slots()) this.drop(state, nowMs);
-    this.#partitions.length = 0;
+    this.#partitions.clear();
   }
 
   /** Whether something held may have missed an invalidation. */
   isSuspect(nowMs: number, graceMs?: number): boolean {
-    for (const partition of this.partitions()) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
+    for (const partition of this.#partitions.holding) if (partition.isSuspect(nowMs, this.timing, graceMs)) return true;
     return false;
   }
 
@@ -276,10 +284,10 @@ export class NearCache {
    * The same token, by a later reckoning of its expiry. Each is early rather than late, so that the later one is nearer to
    * the truth: by far where the clock of this process has jumped on since the one before.
    */
-  #prolong(entry: Entry, arrival: Arrival): void {
-    const byMs = arrival.expiresAtMs - entry.expiresAtMs;
-    entry.expiresAtMs = arrival.expiresAtMs;
-    entry.token = createToken(arrival, this.options.clock);
+  #prolong(entry: Entry, content: TokenContent): void {
+    const byMs = content.expiresAtMs - entry.expiresAtMs;
+    entry.expiresAtMs = content.expiresAtMs;
+    entry.token = createToken(content, this.options.clock);
     entry.answer = undefined;
     this.#schedule(entry, entry.refreshAtMs + byMs);
   }

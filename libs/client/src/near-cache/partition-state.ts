@@ -29,13 +29,16 @@ export class PartitionState<Held> {
   heard = 0;
   /** What the last reply was as of. */
   repliedAsOf = 0;
+  /** The number of the last heartbeat that it has heard. */
+  heartbeat = 0;
   /** Until when entries are served without a further verification. Read on the hot path. */
   trustedUntilMs = Number.NEGATIVE_INFINITY;
   #verifiedAtMs = Number.NEGATIVE_INFINITY;
   /** When the first of `held` came: its own reply was a verification of it. */
   #heldSinceMs = Number.NEGATIVE_INFINITY;
   #behindSinceMs: number | undefined;
-  readonly #ahead = new Set<number>();
+  /** Those that came before their predecessor. `undefined`: none, as a rule. */
+  #ahead: Set<number> | undefined;
 
   constructor(index: number) {
     this.index = index;
@@ -57,23 +60,26 @@ export class PartitionState<Held> {
       this.seen = vseq;
       this.heard = vseq;
       this.repliedAsOf = 0;
-      this.#ahead.clear();
+      this.#ahead = undefined;
       this.floors.clear();
       for (const holder of this.held) this.unconfirmed.add(holder);
       this.#notice(nowMs);
       return 'newer';
     }
-    this.heard = Math.max(this.heard, vseq);
+    // Most heartbeats bring nothing new.
+    if (vseq <= this.heard) return 'own';
+    this.heard = vseq;
     this.#notice(nowMs);
     return 'own';
   }
 
   /** The invalidation `vseq` of the own epoch has been applied. `false`: it was known. */
   applied(vseq: number, nowMs: number): boolean {
-    if (vseq <= this.seen || this.#ahead.has(vseq)) return false;
+    if (vseq <= this.seen || this.#ahead?.has(vseq) === true) return false;
     this.heard = Math.max(this.heard, vseq);
-    if (this.#ahead.size < MAX_AHEAD) this.#ahead.add(vseq);
-    while (this.#ahead.delete(this.seen + 1)) this.seen += 1;
+    if (vseq === this.seen + 1) this.seen = vseq;
+    else this.#rememberAhead(vseq);
+    this.#followOn();
     this.#notice(nowMs);
     return true;
   }
@@ -82,8 +88,8 @@ export class PartitionState<Held> {
   advance(vseq: number, nowMs: number): void {
     this.seen = Math.max(this.seen, vseq);
     this.heard = Math.max(this.heard, vseq);
-    for (const number of this.#ahead) if (number <= this.seen) this.#ahead.delete(number);
-    while (this.#ahead.delete(this.seen + 1)) this.seen += 1;
+    for (const number of this.#ahead ?? []) if (number <= this.seen) this.#ahead?.delete(number);
+    this.#followOn();
     this.#notice(nowMs);
   }
 
@@ -123,10 +129,22 @@ export class PartitionState<Held> {
     return nowMs - Math.max(this.#verifiedAtMs, this.#heldSinceMs) > TICKS_UNTIL_SUSPECT * timing.tickMs;
   }
 
+  #rememberAhead(vseq: number): void {
+    this.#ahead ??= new Set();
+    if (this.#ahead.size < MAX_AHEAD) this.#ahead.add(vseq);
+  }
+
+  /** What came ahead of its predecessor may be next now. */
+  #followOn(): void {
+    if (this.#ahead === undefined) return;
+    while (this.#ahead.delete(this.seen + 1)) this.seen += 1;
+    if (this.#ahead.size === 0) this.#ahead = undefined;
+  }
+
   #notice(nowMs: number): void {
     if (this.held.size === 0) {
       this.seen = this.heard;
-      this.#ahead.clear();
+      this.#ahead = undefined;
     }
     if (this.seen === this.heard) this.#behindSinceMs = undefined;
     else this.#behindSinceMs ??= nowMs;

@@ -21,11 +21,7 @@ export function hearHeartbeat(cache: NearCache, heartbeat: Heartbeat, nowMs: num
   // Where that cannot be judged yet, it verifies nothing: what a reply brings now may be older than it.
   const anchoredMs = cache.anchor === undefined ? Number.NEGATIVE_INFINITY : anchored(cache.anchor, heartbeat.atMs);
   const readAtMs = Math.min(nowMs - heartbeat.ageMs, anchoredMs);
-  for (const partition of standing(cache, heartbeat.epochs)) {
-    const vseq = heartbeat.vseqs[partition.index] ?? 0;
-    if (cache.hear(partition, heartbeat.epochs[partition.index] ?? 0, vseq, nowMs) === 'older') continue;
-    partition.verify(vseq, readAtMs, cache.timing);
-  }
+  cache.hearAll(heartbeat, readAtMs, nowMs);
   return Number.isFinite(readAtMs) ? nowMs - readAtMs : undefined;
 }
 

@@ -1,14 +1,8 @@
-import {
-  decode,
-  LIMITS,
-  pushAdditionalData,
-  pushedTokenSchema,
-  type PushedToken,
-  type RefreshedEvent,
-} from '@token-broker/protocol';
+import type { RefreshedEvent } from '@token-broker/protocol';
 import { anchored, leastLifetimeMs } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
+import { openPush, rememberPush } from './pushed-tokens.js';
 import { refusalOf } from './replies.js';
 import { noticeGeneration, type SlotState } from './slot-state.js';
 
@@ -38,16 +32,17 @@ function takePush(
   event: RefreshedEvent,
   nowMs: number,
 ): boolean {
-  const token = openPush(cache, state, event);
-  if (token === undefined || state.anchor === undefined) return false;
+  const { channel, anchor } = state;
+  const token = openPush(cache.options.aead, channel, event);
+  if (token === undefined || channel === undefined || anchor === undefined) return false;
   // Each of the three is early rather than late, whatever the clocks have done since; so the earliest is right.
   const expiresAtMs = Math.min(
-    anchored(state.anchor, event.expiresAtMs),
+    anchored(anchor, event.expiresAtMs),
     cache.anchor === undefined ? Number.POSITIVE_INFINITY : anchored(cache.anchor, event.expiresAtMs),
     nowMs + event.lifeMs,
   );
   if (expiresAtMs - nowMs < leastLifetimeMs(event.lifeMs, cache.timing.minLifetimeMs)) return false;
-  const arrival = {
+  const content = {
     accessToken: token.accessToken,
     tokenType: token.tokenType,
     scope: token.scope,
@@ -56,23 +51,12 @@ function takePush(
     generation: event.generation,
     verified: true,
     expiresAtMs,
-    asOf: event.asOf,
-    lifeMs: event.lifeMs,
-    // An event proves nothing about the present: its partition has to.
-    trustedUntilMs: Number.NEGATIVE_INFINITY,
   };
+  const { asOf, lifeMs } = event;
+  // An event proves nothing about the present: its partition has to.
+  const trustedUntilMs = Number.NEGATIVE_INFINITY;
   cache.counters.pushes += 1;
-  cache.install(state, partition, arrival, nowMs);
+  cache.install(state, partition, { content, asOf, lifeMs, trustedUntilMs }, nowMs);
+  rememberPush(channel, event, content);
   return true;
-}
-
-function openPush(cache: NearCache, state: SlotState, event: RefreshedEvent): PushedToken | undefined {
-  const { push } = event;
-  if (push === undefined || push.channelVersion !== state.channel?.version) return undefined;
-  const { slot, epoch, generation } = event;
-  const bound = pushAdditionalData({ slot, epoch, generation, channelVersion: push.channelVersion });
-  const plain = cache.options.aead.open(state.channel.key, Buffer.from(push.sealed, 'base64url'), bound);
-  if (plain === undefined) return undefined;
-  const token = decode(pushedTokenSchema, plain, LIMITS.replyBytes);
-  return token.ok ? token.value : undefined;
 }

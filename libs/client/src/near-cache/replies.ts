@@ -1,5 +1,5 @@
 import type { Timing, TokenReply } from '@token-broker/protocol';
-import { createToken, type Token } from '../token.js';
+import { createToken, type Token, type TokenContent } from '../token.js';
 import { leastLifetimeMs, TICKS_UNTIL_SUSPECT } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
@@ -68,7 +68,25 @@ export function takeReply(
   if (expiresAtMs - nowMs < leastLifetimeMs(reply.lifeMs, timing.minLifetimeMs))
     return { kind: 'refused', why: 'expiring' };
   if (nowMs - sentAtMs > longestUnderWayMs(timing)) return { kind: 'refused', why: 'late' };
-  const content = {
+  // A slot that the broker names otherwise, or that was pushed out meanwhile, would hear of no invalidation.
+  if (!reply.verified || reply.slot !== state.slot || !state.attached)
+    return { kind: 'once', token: createToken(contentOf(reply, expiresAtMs), cache.options.clock) };
+  cache.hear(partition, reply.epoch, reply.asOf, nowMs);
+  partition.repliedAsOf = Math.max(partition.repliedAsOf, reply.asOf);
+  state.anchor = { elapsedMs: writtenAtMs, redisMs: reply.atMs };
+  // Until a sync brings another: without one, the age of heartbeats could not be judged.
+  cache.anchor ??= state.anchor;
+  state.channel = reply.channel;
+  // The broker answered from a read of Redis that is no older than its lease.
+  const trustedUntilMs = sentAtMs - TICKS_UNTIL_SUSPECT * timing.tickMs + timing.maxStalenessMs;
+  const content = contentOf(reply, expiresAtMs);
+  const { asOf, lifeMs } = reply;
+  return { kind: 'kept', token: cache.install(state, partition, { content, asOf, lifeMs, trustedUntilMs }, nowMs) };
+}
+
+/** One literal: an object that is spread into another one takes longer than all the rest of a reply. */
+function contentOf(reply: TokenReply, expiresAtMs: number): TokenContent {
+  return {
     accessToken: reply.accessToken,
     tokenType: reply.tokenType,
     scope: reply.scope,
@@ -78,25 +96,4 @@ export function takeReply(
     verified: reply.verified,
     expiresAtMs,
   };
-  // A slot that the broker names otherwise, or that was pushed out meanwhile, would hear of no invalidation.
-  if (!reply.verified || reply.slot !== state.slot || !state.attached)
-    return { kind: 'once', token: createToken(content, cache.options.clock) };
-  cache.hear(partition, reply.epoch, reply.asOf, nowMs);
-  partition.repliedAsOf = Math.max(partition.repliedAsOf, reply.asOf);
-  state.anchor = { elapsedMs: writtenAtMs, redisMs: reply.atMs };
-  // Until a sync brings another: without one, the age of heartbeats could not be judged.
-  cache.anchor ??= state.anchor;
-  state.channel =
-    reply.channel === undefined
-      ? undefined
-      : { version: reply.channel.version, key: Buffer.from(reply.channel.key, 'base64url') };
-  // The broker answered from a read of Redis that is no older than its lease.
-  const verifiedAtMs = sentAtMs - TICKS_UNTIL_SUSPECT * timing.tickMs;
-  const arrival = {
-    ...content,
-    asOf: reply.asOf,
-    lifeMs: reply.lifeMs,
-    trustedUntilMs: verifiedAtMs + timing.maxStalenessMs,
-  };
-  return { kind: 'kept', token: cache.install(state, partition, arrival, nowMs) };
 }

@@ -15,25 +15,26 @@ export interface RequestParameters {
 
 /** The parameters as the fields of a request's body: the only place where the tokens of a subject are revealed. */
 export function bodyOf({ scope, audience, resource, subjectToken, actorToken }: RequestParameters): {
-  scope?: string[];
-  audience?: string;
-  resource?: string;
-  subjectToken?: string;
-  actorToken?: string;
+  scope: string[] | undefined;
+  audience: string | undefined;
+  resource: string | undefined;
+  subjectToken: string | undefined;
+  actorToken: string | undefined;
 } {
   return {
-    ...(scope === undefined ? {} : { scope: [...scope] }),
-    ...(audience === undefined ? {} : { audience }),
-    ...(resource === undefined ? {} : { resource }),
-    ...(subjectToken === undefined ? {} : { subjectToken: subjectToken.reveal() }),
-    ...(actorToken === undefined ? {} : { actorToken: actorToken.reveal() }),
+    scope: scope === undefined ? undefined : [...scope],
+    audience,
+    resource,
+    subjectToken: subjectToken?.reveal(),
+    actorToken: actorToken?.reveal(),
   };
 }
 
 /** The key that opens the pushed tokens of a slot. */
 export interface ChannelKey {
   readonly version: number;
-  readonly key: Uint8Array;
+  /** As it came, in base64url: most of them are replaced before a push is opened with them. */
+  readonly key: string;
 }
 
 /** A token that is held, with the moments that decide whether it may be handed out. All on `clock.elapsedMs()`. */
@@ -69,6 +70,8 @@ export interface SlotState {
   readonly source: string;
   readonly slot: string;
   readonly parameters: RequestParameters;
+  /** Requests say something of it beside its source. */
+  readonly hasParameters: boolean;
   entry: Entry | undefined;
   /** A token of it was taken at some time. */
   wasTaken: boolean;
@@ -99,6 +102,7 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     source,
     slot,
     parameters,
+    hasParameters: Object.values(parameters).some((value) => value !== undefined),
     entry: undefined,
     wasTaken: false,
     user: undefined,
