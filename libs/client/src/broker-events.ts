@@ -13,14 +13,14 @@ import type { Heartbeat, Invalidation, Receipt, RefreshedEvent, Subjects } from 
 import { EventSubscriptions } from './event-subscriptions.js';
 import type { ClientLogger } from './logger.js';
 import type { NatsCallback, NatsConnectionLike, NatsSubscriptionLike } from './nats-connection.js';
-import { SharedReading } from './shared-reading.js';
+import { ReadingOnce } from './reading-once.js';
 
 /** Of this process: all of its near caches hear the same heartbeats, and often the same events. */
-const heartbeats = new SharedReading((data) => decode(heartbeatSchema, data, LIMITS.replyBytes, isUsualHeartbeat));
-const invalidations = new SharedReading((data) =>
+const heartbeats = new ReadingOnce((data) => decode(heartbeatSchema, data, LIMITS.replyBytes, isUsualHeartbeat));
+const invalidations = new ReadingOnce((data) =>
   decode(invalidationSchema, data, LIMITS.replyBytes, isUsualInvalidation),
 );
-const refreshedEvents = new SharedReading((data) =>
+const refreshedEvents = new ReadingOnce((data) =>
   decode(refreshedEventSchema, data, LIMITS.replyBytes, isUsualRefreshedEvent),
 );
 
@@ -47,8 +47,17 @@ export class BrokerEvents {
     const { connection, subjects, caller, instance } = options;
     const ackSubject = subjects.ack(caller);
     const listening = (name: string, handle: (data: Uint8Array) => string | undefined): NatsCallback => {
+      const problemOf: (...given: Parameters<NatsCallback>) => string | undefined = (error, message) => {
+        if (error !== null) return error.message;
+        try {
+          return handle(message.data);
+        } catch (thrown) {
+          // A callback that throws ends the reader of the connection, which is the application's.
+          return `a fault of this client: ${String(thrown)}`;
+        }
+      };
       return (error, message) => {
-        const problem = error === null ? handle(message.data) : error.message;
+        const problem = problemOf(error, message);
         if (problem === undefined) return;
         options.logger.warn(`${name}: ${problem}`);
         options.unreadable();

@@ -14,7 +14,7 @@ interface Read<T> {
  * subscription of its own: it is decoded for the first, and for the others its bytes are compared. What is given is shared, and
  * not to be changed.
  */
-export class SharedReading<T> {
+export class ReadingOnce<T> {
   readonly #decode: (data: Uint8Array) => Result<T, string>;
   #last: Read<T>[] = [];
   #next = 0;

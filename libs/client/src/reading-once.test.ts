@@ -1,10 +1,10 @@
 import { err, ok, type Result } from '@token-broker/foundation';
 import { describe, expect, it } from 'vitest';
-import { SharedReading } from './shared-reading.js';
+import { ReadingOnce } from './reading-once.js';
 
 /** Several near caches read. */
-function sharedBy<T>(readers: number, decode: (data: Uint8Array) => Result<T, string>): SharedReading<T> {
-  const reading = new SharedReading(decode);
+function sharedBy<T>(readers: number, decode: (data: Uint8Array) => Result<T, string>): ReadingOnce<T> {
+  const reading = new ReadingOnce(decode);
   for (let reader = 0; reader < readers; reader++) reading.join();
   return reading;
 }
@@ -45,7 +45,7 @@ describe('the reading of what many near caches of a process hear', () => {
 
   it('remembers nothing for one reader alone, and forgets all when the last has left', () => {
     let decoded = 0;
-    const reading = new SharedReading(() => ok(++decoded));
+    const reading = new ReadingOnce(() => ok(++decoded));
     const leave = reading.join();
     for (let again = 0; again < 3; again++) reading.read(bytes('1'));
     expect(decoded).toBe(3);
