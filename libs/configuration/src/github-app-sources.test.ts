@@ -1,17 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { formatProblems, traitsOf, type GitHubAppSourceConfiguration } from './index.js';
-import { documentOf, ec, load, pem, problemsOf, weak, type Settings } from './fakes/oauth2-sources.js';
+import { formatProblems, traitsOf } from './index.js';
+import { documentOf, ec, pem, problemsOf, weak, sourceOfKind, type Settings } from './fakes/oauth2-sources.js';
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
 const PKCS1 = privateKey.export({ format: 'pem', type: 'pkcs1' }).toString();
 const BASE = { provider: 'github-app', appId: 'Iv23liCanary', appPrivateKey: PKCS1, installationId: 4711 };
 
-async function sourceOf(change: Settings): Promise<GitHubAppSourceConfiguration> {
-  const source = (await load(documentOf({ key: { ...BASE, ...change } }))).sources.get('key');
-  if (source?.provider !== 'github-app') throw new Error('the source is of another kind');
-  return source;
-}
+const sourceOf = (change: Settings) => sourceOfKind('github-app', { ...BASE, ...change });
 
 describe('a source of a GitHub App', () => {
   it('asks GitHub for all that the installation may, unless it says otherwise', async () => {

@@ -1,14 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { formatProblems, traitsOf, type StaticSourceConfiguration } from './index.js';
-import { documentOf, load, problemsOf, type Settings } from './fakes/oauth2-sources.js';
+import { formatProblems, traitsOf } from './index.js';
+import { documentOf, problemsOf, sourceOfKind, type Settings } from './fakes/oauth2-sources.js';
 
 const BASE = { provider: 'static', value: 'canary of a static source' };
 
-async function sourceOf(change: Settings): Promise<StaticSourceConfiguration> {
-  const source = (await load(documentOf({ key: { ...BASE, ...change } }))).sources.get('key');
-  if (source?.provider !== 'static') throw new Error('the source is of another kind');
-  return source;
-}
+const sourceOf = (change: Settings) => sourceOfKind('static', { ...BASE, ...change });
 
 describe('a static source', () => {
   it('has a value, a type and a life, and is renewed by nobody', async () => {

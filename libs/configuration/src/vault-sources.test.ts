@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { formatProblems, traitsOf, type VaultSourceConfiguration } from './index.js';
-import { documentOf, load, problemsOf, type Settings } from './fakes/oauth2-sources.js';
+import { formatProblems, traitsOf } from './index.js';
+import { documentOf, problemsOf, sourceOfKind, type Settings } from './fakes/oauth2-sources.js';
 
 const APPROLE = { method: 'approle', roleId: 'role-1', secretId: 'canary-of-a-secret-id' };
 const KUBERNETES = { method: 'kubernetes', role: 'broker' };
@@ -12,11 +12,7 @@ const BASE = {
 };
 const AWS = { provider: 'aws-sts', region: 'eu-central-1', roleArn: 'arn:aws:iam::123456789012:role/orders' };
 
-async function sourceOf(change: Settings): Promise<VaultSourceConfiguration> {
-  const source = (await load(documentOf({ key: { ...BASE, ...change } }))).sources.get('key');
-  if (source?.provider !== 'vault') throw new Error('the source is of another kind');
-  return source;
-}
+const sourceOf = (change: Settings) => sourceOfKind('vault', { ...BASE, ...change });
 
 describe('a source of Vault', () => {
   it('reads a password with its user name, by an AppRole', async () => {

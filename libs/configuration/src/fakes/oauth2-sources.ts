@@ -1,7 +1,13 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createCertificate } from '@token-broker/testing';
 import { stringify } from 'yaml';
-import { formatProblems, parseConfiguration, type Configuration, type ConfigurationProblem } from '../index.js';
+import {
+  formatProblems,
+  parseConfiguration,
+  type Configuration,
+  type ConfigurationProblem,
+  type SourceConfiguration,
+} from '../index.js';
 import * as documents from './refused-documents.js';
 
 export type Settings = Readonly<Record<string, unknown>>;
@@ -22,6 +28,16 @@ export async function load(text: string): Promise<Configuration> {
   const parsed = await parseConfiguration(text, { env: {}, readFile });
   if (!parsed.ok) throw new Error(formatProblems(parsed.error.problems, parsed.error.file));
   return parsed.value.configuration;
+}
+
+/** A source of this kind, as it is read. */
+export async function sourceOfKind<Kind extends SourceConfiguration['provider']>(
+  kind: Kind,
+  settings: Settings,
+): Promise<Extract<SourceConfiguration, { provider: Kind }>> {
+  const source = (await load(documentOf({ key: settings }))).sources.get('key');
+  if (source?.provider !== kind) throw new Error('the source is of another kind');
+  return source as Extract<SourceConfiguration, { provider: Kind }>;
 }
 
 export const problemsOf = (text: string): Promise<readonly ConfigurationProblem[]> =>
