@@ -33,6 +33,13 @@ describe('subscriptions to events', () => {
     expect(connection.subscribed).toHaveLength(2);
   });
 
+  it('take no longer for one more slot where there are a hundred thousand already', () => {
+    const { connection, events } = setUp();
+    // To go through all of them each time would take minutes.
+    for (let index = 0; index < 100_000; index++) events.add('a', `s${String(index)}`);
+    expect(connection.subscribed).toEqual([`${EVENTS}.a.*`]);
+  });
+
   it('give up the wildcard with the last slot of the source', () => {
     const { connection, events } = setUp();
     for (let index = 0; index <= MAX_SLOT_SUBSCRIPTIONS; index++) events.add('a', `s${String(index)}`);

@@ -40,13 +40,8 @@ export class EventSubscriptions {
       this.#slotSubscriptions += 1;
       return;
     }
-    subscriptions.wildcard ??= this.#subscribe(source, '*');
-    // Only now, so that no event falls between the two.
-    for (const [single, subscription] of subscriptions.slots) {
-      this.#end(subscription);
-      subscriptions.slots.set(single, undefined);
-    }
     subscriptions.slots.set(slot, undefined);
+    if (subscriptions.wildcard === undefined) this.#widen(source, subscriptions);
   }
 
   remove(source: string, slot: string): void {
@@ -63,6 +58,15 @@ export class EventSubscriptions {
   close(): void {
     for (const [source, { slots }] of [...this.#sources])
       for (const slot of [...slots.keys()]) this.remove(source, slot);
+  }
+
+  #widen(source: string, subscriptions: SourceSubscriptions): void {
+    subscriptions.wildcard = this.#subscribe(source, '*');
+    // Only now, so that no event falls between the two.
+    for (const [single, subscription] of subscriptions.slots) {
+      this.#end(subscription);
+      subscriptions.slots.set(single, undefined);
+    }
   }
 
   /** After a rush of slots: the events of all other clients' slots need not be heard any more. */

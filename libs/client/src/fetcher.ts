@@ -1,3 +1,4 @@
+import { postponeRefresh } from './near-cache/entry.js';
 import type { NearCache } from './near-cache/near-cache.js';
 import type { SlotState } from './near-cache/slot-state.js';
 import { Flight, type FlightParts } from './flight.js';
@@ -15,8 +16,8 @@ export class Fetcher {
   readonly counters = { requests: 0, joined: 0 };
   readonly #options: FetcherOptions;
   readonly #parts: FlightParts;
-  /** By slot: a slot that is pushed out and made anew meanwhile is the same. */
-  readonly #flights = new Map<string, Promise<Token>>();
+  /** Of slots that were pushed out while they waited, and may be made anew meanwhile. The others are held by their slots. */
+  readonly #strays = new Map<string, Promise<Token>>();
   readonly #closing = new AbortController();
   /** By slot, where somebody follows requests. */
   readonly #followed = new Map<string, TracedRequest>();
@@ -24,8 +25,9 @@ export class Fetcher {
   constructor(options: FetcherOptions) {
     this.#options = options;
     const { clock, random, requester, subjects, caller, cache, requestTimeoutMs, listen } = options;
-    const landed = ({ slot }: SlotState): void => {
-      this.#flights.delete(slot);
+    const landed = (state: SlotState): void => {
+      state.flight = undefined;
+      if (!state.attached) this.#strays.delete(state.slot);
     };
     this.#parts = {
       ...{ clock, random, requester, subjects, caller, cache, requestTimeoutMs, listen },
@@ -34,7 +36,7 @@ export class Fetcher {
   }
 
   isFetching(state: SlotState): boolean {
-    return this.#flights.has(state.slot);
+    return this.#flightOf(state) !== undefined;
   }
 
   /**
@@ -42,8 +44,7 @@ export class Fetcher {
    * to see to its failure.
    */
   fetch(state: SlotState, wish: FetchWish = {}, nowMs: number = this.#options.clock.elapsedMs()): Promise<Token> {
-    const { slot } = state;
-    const joined = this.#flights.get(slot);
+    const joined = this.#flightOf(state);
     if (joined !== undefined) {
       this.counters.joined += 1;
       return joined;
@@ -51,7 +52,7 @@ export class Fetcher {
     const { tracing } = this.#options;
     if (tracing !== undefined) return this.#fetchTraced(tracing, state, wish, nowMs);
     const flight = new Flight(this.#parts, state, wish, nowMs, undefined);
-    if (!flight.isOver) this.#flights.set(slot, flight.token);
+    if (!flight.isOver) this.#took(state, flight.token);
     return flight.token;
   }
 
@@ -67,15 +68,29 @@ export class Fetcher {
   renew(state: SlotState): void {
     const { clock, cache } = this.#options;
     const before = state.entry;
-    if (before === undefined || this.#flights.has(state.slot) || this.#closing.signal.aborted) return;
+    if (before === undefined || this.isFetching(state) || this.#closing.signal.aborted) return;
     const postpone = (): void => {
-      if (state.entry === before) cache.postponeRefresh(before, clock.elapsedMs());
+      if (state.entry === before) postponeRefresh(before, clock.elapsedMs(), cache.timing.minLifetimeMs);
     };
     this.fetch(state, { isBackground: true }).then(postpone, postpone);
   }
 
+  /** The slot was pushed out. */
+  evicted({ slot, flight }: SlotState): void {
+    if (flight !== undefined) this.#strays.set(slot, flight);
+  }
+
   close(): void {
     this.#closing.abort();
+  }
+
+  #flightOf({ slot, flight }: SlotState): Promise<Token> | undefined {
+    return flight ?? (this.#strays.size === 0 ? undefined : this.#strays.get(slot));
+  }
+
+  #took(state: SlotState, flight: Promise<Token>): void {
+    state.flight = flight;
+    if (!state.attached) this.evicted(state);
   }
 
   #fetchTraced(tracing: Tracing, state: SlotState, wish: FetchWish, nowMs: number): Promise<Token> {
@@ -87,7 +102,7 @@ export class Fetcher {
       begun.flight = new Flight(this.#parts, state, wish, nowMs, headers);
       return begun.flight.token;
     }).finally(() => this.#followed.delete(slot));
-    if (begun.flight?.isOver !== true) this.#flights.set(slot, token);
+    if (begun.flight?.isOver !== true) this.#took(state, token);
     return token;
   }
 }

@@ -1,6 +1,7 @@
 import type { Unsubscribe } from './listeners.js';
+import { isAlive, isTrusted, type Entry } from './near-cache/entry.js';
 import { leastLifetimeMs } from './near-cache/lifetime.js';
-import { isAlive, isTrusted, type Entry, type SlotState } from './near-cache/slot-state.js';
+import type { SlotState } from './near-cache/slot-state.js';
 import type { ReportOutcome } from './rejection-reports.js';
 import type { Token } from './token.js';
 
@@ -112,7 +113,7 @@ class Handle implements SourceHandle {
     const { entry } = state;
     if (entry !== undefined) {
       const nowMs = this.#time.nowMs();
-      if (nowMs < entry.freshUntilMs && (nowMs < entry.partition.trustedUntilMs || nowMs < entry.trustedUntilMs)) {
+      if (nowMs < entry.freshUntilMs && isTrusted(entry, nowMs)) {
         state.lastUsedAtMs = nowMs;
         this.#counters.hits += 1;
         return entry;

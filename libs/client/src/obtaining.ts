@@ -2,9 +2,10 @@ import type { Clock } from '@token-broker/foundation';
 import { failure, TokenBrokerError } from '@token-broker/protocol';
 import type { Fetcher } from './fetcher.js';
 import type { GetOptions } from './handle.js';
+import { isAlive, isTrusted } from './near-cache/entry.js';
 import { leastLifetimeMs } from './near-cache/lifetime.js';
 import type { NearCache } from './near-cache/near-cache.js';
-import { isAlive, isTrusted, type SlotState } from './near-cache/slot-state.js';
+import type { SlotState } from './near-cache/slot-state.js';
 import type { Token } from './token.js';
 import { endOf } from './traced-requests.js';
 import { waitFor } from './waiting.js';
@@ -23,6 +24,7 @@ export interface Obtaining {
 export function obtain(parts: Obtaining, state: SlotState, options: GetOptions): Promise<Token> {
   const nowMs = parts.clock.elapsedMs();
   state.lastUsedAtMs = nowMs;
+  parts.cache.settle(state, nowMs);
   // The usual call is the only one for its slot: its fetch ends in time by itself.
   const isUsual = options.signal === undefined && options.timeoutMs === undefined && !parts.fetcher.isFetching(state);
   return isUsual ? obtainAlone(parts, state, options, nowMs) : obtainInTime(parts, state, options, nowMs);
@@ -67,8 +69,8 @@ async function obtainInTime(parts: Obtaining, state: SlotState, options: GetOpti
 
 /** What there is to give after a failure: a token that came meanwhile, or is still held. Otherwise the failure. */
 function instead(parts: Obtaining, state: SlotState, minTtlMs: number | undefined, error: unknown): Token {
-  const { entry } = state;
   const nowMs = parts.clock.elapsedMs();
+  const entry = parts.cache.entryOf(state, nowMs);
   if (!(error instanceof TokenBrokerError) || error.code === 'CLOSED') throw error;
   if (entry === undefined || !isAlive(entry, nowMs)) throw error;
   if (isTrusted(entry, nowMs)) {

@@ -20,7 +20,8 @@ let ofLeastLife: { readonly minTtlMs: number; readonly body: Uint8Array } | unde
  * when the last answer did not have it, or the answer to this request was refused (`again`).
  */
 export function requestBody(state: SlotState, wish: FetchWish, again: boolean): Uint8Array {
-  const { partition, parameters, greatestGeneration } = state;
+  const { parameters, greatestGeneration } = state;
+  const partition = state.cohort?.partition;
   const tellsPosition = partition !== undefined && (again || partition.heard > partition.repliedAsOf);
   const tellsGeneration = greatestGeneration > 0 && (again || greatestGeneration > state.takenGeneration);
   const { minTtlMs, timeoutMs } = wish;

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '@token-broker/foundation';
 import { failure, inboxPrefixOf, TokenBrokerError, type Failure } from '@token-broker/protocol';
+import { PendingRequests } from './pending-requests.js';
 import type { MessageHeaders } from './traced-requests.js';
 import { refusedPublishOf, type NatsConnectionLike, type NatsSubscriptionLike } from './nats-connection.js';
 
@@ -31,15 +32,14 @@ export interface WaitingRequest {
 }
 
 /**
- * Requests and replies over one wildcard subscription, one map and one timer. The connection's own `request()` makes a
+ * Requests and replies over one wildcard subscription and one timer. The connection's own `request()` makes a
  * timer and several promises per request, and its inbox is not the one that the brokers answer to.
  */
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #prefix: string;
   readonly #subscription: NatsSubscriptionLike;
-  readonly #pending = new Map<string, WaitingRequest>();
-  #lastToken = 0;
+  readonly #pending = new PendingRequests<WaitingRequest>();
   #timer: Timer | undefined;
   #timerDueAtMs = Number.POSITIVE_INFINITY;
   #connected = true;
@@ -83,8 +83,7 @@ export class Requester {
       request.failed(new TokenBrokerError(refused));
       return;
     }
-    const token = (++this.#lastToken).toString(36);
-    this.#pending.set(token, request);
+    const token = this.#pending.add(request);
     if (request.dueAtMs < this.#timerDueAtMs) this.#startTimer(request.dueAtMs);
     this.#publish(token, request);
   }
@@ -93,7 +92,7 @@ export class Requester {
   post(subject: string, data: Uint8Array): void {
     if (this.#closed) return;
     try {
-      const reply = `${this.#prefix}${(++this.#lastToken).toString(36)}`;
+      const reply = this.#prefix + this.#pending.reserve();
       this.#options.connection.publish(subject, data, { reply });
     } catch {
       // The connection is closed or closing: nobody waits for this message.
@@ -107,11 +106,11 @@ export class Requester {
       this.#connected = true;
       // What was published into the broken connection is gone, and so are the replies. Every request of the protocol
       // may be sent twice.
-      for (const [token, pending] of [...this.#pending]) this.#publish(token, pending);
+      for (const [token, pending] of this.#pending.entries()) this.#publish(token, pending);
     }
     const refused = refusedPublishOf(status);
     if (refused === undefined) return;
-    for (const [token, pending] of [...this.#pending]) {
+    for (const [token, pending] of this.#pending.entries()) {
       if (pending.subject === refused.subject)
         this.#fail(
           token,
@@ -125,7 +124,7 @@ export class Requester {
     this.#closed = true;
     this.#subscription.unsubscribe();
     this.#timer?.cancel();
-    for (const token of [...this.#pending.keys()]) this.#fail(token, failure('CLOSED', 'the client was closed'));
+    for (const [token] of this.#pending.entries()) this.#fail(token, failure('CLOSED', 'the client was closed'));
   }
 
   #refusal(): Failure | undefined {
@@ -164,7 +163,7 @@ export class Requester {
   #loseInbox(): void {
     const inbox = `${this.#prefix}*`;
     this.#deaf = failure('FORBIDDEN', `the NATS server does not let this client listen to ${inbox}`);
-    for (const token of [...this.#pending.keys()]) this.#fail(token, this.#deaf);
+    for (const [token] of this.#pending.entries()) this.#fail(token, this.#deaf);
   }
 
   #fail(token: string, cause: Failure): void {
@@ -176,7 +175,7 @@ export class Requester {
 
   /**
    * One timer for all: it is set to the earliest deadline when it was started, and moved on when it fires. Requests that
-   * were answered leave it alone, so that the map is scanned about once per timeout.
+   * were answered leave it alone, so that all are looked through about once per timeout.
    */
   #startTimer(dueAtMs: number): void {
     this.#timer?.cancel();
@@ -191,7 +190,7 @@ export class Requester {
   #expire(): void {
     const nowMs = this.#options.clock.elapsedMs();
     let earliestMs = Number.POSITIVE_INFINITY;
-    for (const [token, pending] of this.#pending) {
+    for (const [token, pending] of this.#pending.entries()) {
       if (pending.dueAtMs > nowMs || pending.putsOff(nowMs)) earliestMs = Math.min(earliestMs, pending.dueAtMs);
       else if (this.#connected) this.#fail(token, failure('DEADLINE', `no reply on ${pending.subject} in time`));
       else this.#fail(token, failure('BROKER_UNAVAILABLE', 'the connection to NATS is down'));

@@ -154,11 +154,11 @@ export class SyncLoop {
     const known = knownPositions(cache);
     const sentAtMs = clock.elapsedMs();
     const [first = [], ...rest] = chunksOf(report);
-    const reply = await this.#exchange({ ...(known === undefined ? {} : { known }), ...holdsOf(first) });
+    const reply = await this.#exchange({ ...(known === undefined ? {} : { known }), ...this.#holdsOf(first) });
     applySync(cache, reply, known, sentAtMs, clock.elapsedMs());
     await this.#verify();
     this.#options.synced();
-    for (const chunk of rest) await this.#exchange(holdsOf(chunk));
+    for (const chunk of rest) await this.#exchange(this.#holdsOf(chunk));
   }
 
   /** Asks which of the tokens still count that only a broker can judge, and drops the others. */
@@ -169,7 +169,7 @@ export class SyncLoop {
     let first: { readonly reply: SyncReply; readonly readAtMs: number } | undefined;
     for (const chunk of chunksOf(asked)) {
       const sentAtMs = clock.elapsedMs();
-      const reply = await this.#exchange({ ...holdsOf(chunk), verify: true });
+      const reply = await this.#exchange({ ...this.#holdsOf(chunk), verify: true });
       first ??= { reply, readAtMs: sentAtMs - reply.ageMs };
       confirmHolds(cache, chunk, reply, clock.elapsedMs());
     }
@@ -192,6 +192,20 @@ export class SyncLoop {
     if (!reply.ok) throw new TokenBrokerError(failure('INTERNAL', `a broker's reply cannot be read: ${reply.error}`));
     if ('error' in reply.value) throw new TokenBrokerError(failure(reply.value.error.code, reply.value.error.message));
     return reply.value;
+  }
+
+  #holdsOf(states: readonly SlotState[]): Pick<SyncRequest, 'holds'> {
+    const { cache, clock } = this.#options;
+    const nowMs = clock.elapsedMs();
+    const bySource = new Map<string, [string, number][]>();
+    for (const state of states) {
+      const entry = cache.entryOf(state, nowMs);
+      if (entry === undefined) continue;
+      const slots = bySource.get(state.source) ?? [];
+      bySource.set(state.source, slots);
+      slots.push([state.slot, entry.generation]);
+    }
+    return bySource.size === 0 ? {} : { holds: [...bySource].map(([source, slots]) => ({ source, slots })) };
   }
 
   #scheduleReport(): void {
@@ -220,17 +234,6 @@ export class SyncLoop {
     for (const state of used) cache.touch(state);
     this.#startRun(used);
   }
-}
-
-function holdsOf(states: readonly SlotState[]): Pick<SyncRequest, 'holds'> {
-  const bySource = new Map<string, [string, number][]>();
-  for (const { source, slot, entry } of states) {
-    if (entry === undefined) continue;
-    const slots = bySource.get(source) ?? [];
-    bySource.set(source, slots);
-    slots.push([slot, entry.generation]);
-  }
-  return bySource.size === 0 ? {} : { holds: [...bySource].map(([source, slots]) => ({ source, slots })) };
 }
 
 function chunksOf(states: readonly SlotState[]): SlotState[][] {

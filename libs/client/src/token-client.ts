@@ -8,7 +8,7 @@ import { createHandle, type HandleBackend, type SourceHandle, type Time } from '
 import type { Unsubscribe } from './listeners.js';
 import type { ClientLogger } from './logger.js';
 import type { NatsConnectionLike } from './nats-connection.js';
-import { applyChange } from './near-cache/invalidations.js';
+import { applyChanges } from './near-cache/invalidations.js';
 import { NearCache } from './near-cache/near-cache.js';
 import { hearHeartbeat } from './near-cache/positions.js';
 import { takeRefreshed } from './near-cache/refreshed.js';
@@ -96,8 +96,9 @@ export class TokenClient {
     const cache = new NearCache({
       ...options,
       effects: {
-        evicted: ({ source, slot }) => {
-          events.slots.remove(source, slot);
+        evicted(state) {
+          events.slots.remove(state.source, state.slot);
+          fetcher.evicted(state);
         },
         revoked(state, dead, sweeping) {
           announcer.revoked(state, dead);
@@ -126,8 +127,7 @@ export class TokenClient {
         suspicion.look(nowMs);
       },
       invalidation({ changes }) {
-        const nowMs = clock.elapsedMs();
-        for (const change of changes) applyChange(cache, change, nowMs);
+        applyChanges(cache, changes, clock.elapsedMs());
       },
       refreshed(event) {
         takeRefreshed(cache, event, clock.elapsedMs());
@@ -228,11 +228,14 @@ export class TokenClient {
   }
 
   inUse(): TokenInUse[] {
-    return [...this.#cache.slots()].flatMap(({ source, slot, entry, lastUsedAtMs }) =>
-      entry === undefined || !Number.isFinite(lastUsedAtMs)
+    const nowMs = this.#options.clock.elapsedMs();
+    return [...this.#cache.slots()].flatMap((state) => {
+      const { source, slot, lastUsedAtMs } = state;
+      const entry = this.#cache.entryOf(state, nowMs);
+      return entry === undefined || !Number.isFinite(lastUsedAtMs)
         ? []
-        : [{ source, slot, expiresInMs: entry.token.expiresInMs, usedAtMs: lastUsedAtMs }],
-    );
+        : [{ source, slot, expiresInMs: entry.token.expiresInMs, usedAtMs: lastUsedAtMs }];
+    });
   }
 
   async close(): Promise<void> {

@@ -17,7 +17,10 @@ export interface Clock {
    * clock's step, since the monotonic clock of Linux stands still during suspend.
    */
   elapsedMs(): number;
-  /** Calls `fire` once, `delayMs` or later from now. A timer never keeps the process alive. */
+  /**
+   * Calls `fire` once, `delayMs` or later from now; without a delay as soon as what is ready to run has run. A timer never
+   * keeps the process alive.
+   */
   startTimer(delayMs: number, fire: () => void): Timer;
 }
 

@@ -25,6 +25,15 @@ describe('the system’s randomness', () => {
   });
 
   it('gives as many bytes as asked for', () => {
-    expect([0, 1, 12, 32].map((length) => systemRandom.bytes(length).length)).toEqual([0, 1, 12, 32]);
+    const lengths = [0, 1, 12, 32, 4_095, 4_096, 4_097, 10_000];
+    expect(lengths.map((length) => systemRandom.bytes(length).length)).toEqual(lengths);
+  });
+
+  it('gives no bytes twice, and takes none back', () => {
+    const drawn = Array.from({ length: 2_000 }, () => systemRandom.bytes(12));
+    const texts = drawn.map((bytes) => Buffer.from(bytes).toString('hex'));
+    expect(new Set(texts).size).toBe(texts.length);
+    systemRandom.bytes(100_000);
+    expect(drawn.map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual(texts);
   });
 });

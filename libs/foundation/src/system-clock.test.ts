@@ -5,7 +5,10 @@ const DAY_MS = 86_400_000;
 const START = Date.UTC(2026, 10, 1);
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'], now: START });
+  vi.useFakeTimers({
+    toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'],
+    now: START,
+  });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -73,11 +76,17 @@ describe('the system clock', () => {
     expect(fired).toBe(1);
   });
 
-  it('takes a delay that is past as none', () => {
+  it('waits for nothing but what is ready to run where there is no delay, or one that is past', () => {
     const clock = createSystemClock();
-    let fired = 0;
-    clock.startTimer(-5, () => (fired += 1));
-    vi.advanceTimersByTime(1);
-    expect(fired).toBe(1);
+    const fired: number[] = [];
+    const before = clock.elapsedMs();
+    clock.startTimer(-5, () => fired.push(-5));
+    clock.startTimer(0, () => fired.push(0));
+    const cancelled = clock.startTimer(0, () => fired.push(1));
+    cancelled.cancel();
+    expect(fired).toEqual([]);
+    vi.advanceTimersByTime(0);
+    expect(fired).toEqual([-5, 0]);
+    expect(clock.elapsedMs()).toBe(before);
   });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { IDENTIFIER_PATTERN, SLOT_PATTERN } from './identifiers.js';
+import { IDENTIFIER_PATTERN, PRINTABLE_PATTERN, SLOT_PATTERN } from './identifiers.js';
 import { LIMITS } from './limits.js';
 
 /** The version of the protocol in a body. It may be left out; any other is refused. */
@@ -30,16 +30,14 @@ export const parameter = z
   .string()
   .min(1)
   .max(LIMITS.parameterCharacters, `must have at most ${String(LIMITS.parameterCharacters)} characters`)
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
-  .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
+  .regex(PRINTABLE_PATTERN, 'must not hold control characters');
 
-/** Whom a credential lets in, where it is the user's part of a pair. Nothing that could break out of a header or a log line. */
+/** Whom a credential lets in, where it is the user's part of a pair. */
 export const username = z
   .string()
   .min(1)
   .max(LIMITS.usernameCharacters)
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
-  .regex(/^[^\x00-\x1f\x7f]+$/, 'must not hold control characters');
+  .regex(PRINTABLE_PATTERN, 'must not hold control characters');
 
 /** Why an operator does something, in words of a person: for the audit trail. */
 export const reason = z.string().max(500).regex(/\S/, 'is empty');

@@ -17,7 +17,13 @@ export * from './messages/describe.js';
 export * from './messages/events.js';
 export * from './messages/get.js';
 export { isUsualTokenReply } from './messages/token-reply.js';
-export { isUsualHeartbeat, isUsualInvalidation, isUsualRefreshedEvent } from './messages/usual-events.js';
+export {
+  isUsualHeartbeat,
+  isUsualInvalidation,
+  isUsualPushedToken,
+  isUsualReceipt,
+  isUsualRefreshedEvent,
+} from './messages/usual-events.js';
 export * from './messages/pause.js';
 export * from './messages/revoke.js';
 export * from './messages/selector.js';

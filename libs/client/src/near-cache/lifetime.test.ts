@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { anchored, leastLifetimeMs, nextRefreshAtMs, refreshAtMs } from './lifetime.js';
+import { anchored, anchorOf, leastLifetimeMs, nextRefreshAtMs, refreshAtMs } from './lifetime.js';
 
 describe('the least lifetime', () => {
   it('is what is wished for a long life, and half of a short one', () => {
@@ -38,6 +38,6 @@ describe('the renewal in the background', () => {
 
 describe('an anchor', () => {
   it('places a moment of the clock of Redis on the clock of this process', () => {
-    expect(anchored({ elapsedMs: 500, redisMs: 1_000_000 }, 1_003_000)).toBe(3_500);
+    expect(anchored(anchorOf(500, 1_000_000), 1_003_000)).toBe(3_500);
   });
 });

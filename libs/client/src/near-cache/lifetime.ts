@@ -33,15 +33,16 @@ export function nextRefreshAtMs(nowMs: number, usableUntilMs: number): number {
 }
 
 /**
- * A moment that Redis's clock showed as `redisMs` and that was not before `elapsedMs` of this process's clock. All that
- * is reckoned from it is therefore early rather than late.
+ * By how much this process's clock is ahead of Redis's, at the least: of a moment that Redis's clock showed, and that was not
+ * before another one of this process's clock. All that is reckoned from it is therefore early rather than late.
  */
-export interface Anchor {
-  readonly elapsedMs: number;
-  readonly redisMs: number;
+export type Anchor = number;
+
+export function anchorOf(elapsedMs: number, redisMs: number): Anchor {
+  return elapsedMs - redisMs;
 }
 
 /** The earliest moment of this process's clock at which Redis's clock can have shown `redisMs`. */
 export function anchored(anchor: Anchor, redisMs: number): number {
-  return anchor.elapsedMs + (redisMs - anchor.redisMs);
+  return redisMs + anchor;
 }

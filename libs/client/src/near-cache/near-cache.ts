@@ -1,18 +1,20 @@
 import { BoundedMap, type Aead, type Clock, type Random } from '@token-broker/foundation';
 import type { Timing } from '@token-broker/protocol';
-import { createToken, type Token, type TokenContent } from '../token.js';
-import { DEFAULT_TIMING, leastLifetimeMs, nextRefreshAtMs, refreshAtMs, type Anchor } from './lifetime.js';
+import type { Token } from '../token.js';
+import { confirmEntry, createEntry, refreshFrom, type Arrival, type Entry } from './entry.js';
+import { DEFAULT_TIMING, type Anchor } from './lifetime.js';
 import type { EpochOrder, PartitionState } from './partition-state.js';
 import { Partitions, type Positions } from './partitions.js';
 import {
   createSlotState,
   isSpent,
   noticeGeneration,
-  type Entry,
   type RequestParameters,
   type SlotState,
   type UserOfToken,
+  userOf,
 } from './slot-state.js';
+import { Sweep, SWEPT_AT_ONCE } from './sweep.js';
 
 /** What a slot costs beside the characters of its token: objects, subscription, keys. */
 const SLOT_OVERHEAD_BYTES = 2_048;
@@ -51,15 +53,8 @@ export interface NearCacheOptions {
   readonly maxEntries: number;
   readonly maxBytes: number;
   readonly effects: NearCacheEffects;
-}
-
-/** A token on its way into the near cache. */
-export interface Arrival {
-  readonly content: TokenContent;
-  readonly asOf: number;
-  readonly lifeMs: number;
-  /** Until when it is trusted for what brought it, on `clock.elapsedMs()`. */
-  readonly trustedUntilMs: number;
+  /** Slots that a revocation of their source looks at before the event loop gets its turn. Default 1,000. */
+  readonly sweptAtOnce?: number;
 }
 
 /**
@@ -75,11 +70,15 @@ export class NearCache {
   readonly #slots: BoundedMap<SlotState>;
   readonly #remembered = new BoundedMap<Remembered>({ maxEntries: MAX_REMEMBERED, maxBytes: MAX_REMEMBERED }, () => 1);
   readonly #partitions: Partitions;
+  readonly #sweep: Sweep;
   #partitionCount = 0;
 
   constructor(options: NearCacheOptions) {
     this.options = options;
     this.#partitions = new Partitions((partition, epoch, vseq, nowMs) => this.hear(partition, epoch, vseq, nowMs));
+    this.#sweep = new Sweep(options.clock, options.sweptAtOnce ?? SWEPT_AT_ONCE, (state, nowMs) => {
+      this.settle(state, nowMs);
+    });
     this.#slots = new BoundedMap<SlotState>(
       options,
       (state) => SLOT_OVERHEAD_BYTES + state.parameterBytes + (state.entry?.bytes ?? 0),
@@ -154,55 +153,95 @@ export class NearCache {
   }
 
   clear(): void {
+    this.#sweep.close();
     for (const state of [...this.slots()]) this.forget(state);
   }
 
   /** Hears that a partition stands at `vseq` of `epoch`, and says so where that leaves something in doubt. */
   hear(partition: PartitionState<SlotState>, epoch: number, vseq: number, nowMs: number): EpochOrder {
     const wasBehind = partition.isBehind;
+    if (epoch > partition.epoch) this.#endEpoch(partition, nowMs);
     const order = partition.hear(epoch, vseq, nowMs);
     if (order === 'newer' && partition.unconfirmed.size > 0) this.options.effects.doubted('epoch');
     else if (partition.isBehind && !wasBehind) this.options.effects.doubted('gap');
     return order;
   }
 
-  /** Puts a token that was judged to count into its slot. The token that is held afterwards. */
-  install(state: SlotState, partition: PartitionState<SlotState>, arrival: Arrival, nowMs: number): Token {
-    const { clock, effects } = this.options;
-    const { content } = arrival;
-    const { epoch, generation, expiresAtMs } = content;
-    const held = state.entry;
+  /** The slot belongs to this partition, as a reply says. */
+  enrol(state: SlotState, index: number, nowMs: number): PartitionState<SlotState> {
+    const partition = this.partition(index);
+    if (state.cohort?.partition === partition) return partition;
+    // Invalidations of what is held would not be applied to it any more.
+    this.#leave(state, nowMs);
+    this.#partitions.join(partition, state);
+    return partition;
+  }
+
+  /**
+   * Ends the tokens of this generation or below of these sources in a partition; `undefined`: of all of them. None is handed
+   * out from here on. They are dropped, and listeners are told, by {@link startSweep} and what follows it.
+   */
+  end(partition: PartitionState<SlotState>, sources: readonly string[] | undefined, floor: number): void {
+    for (const cohort of this.#partitions.cohorts(partition))
+      if ((sources?.includes(cohort.source) ?? true) && cohort.raise(floor, sources === undefined))
+        this.#sweep.add(cohort);
+  }
+
+  startSweep(nowMs: number): void {
+    this.#sweep.start(nowMs);
+  }
+
+  /** The token that is held, unless a revocation has ended it. */
+  entryOf(state: SlotState, nowMs: number): Entry | undefined {
+    this.settle(state, nowMs);
+    return state.entry;
+  }
+
+  /** What a revocation of the source has ended is dropped, and those are told who were given it. */
+  settle(state: SlotState, nowMs: number): void {
+    const { cohort } = state;
+    if (cohort !== undefined) this.#endUpTo(state, cohort.floor, cohort.floorOfAll, nowMs);
+  }
+
+  /** Ends the token of a slot where it is of this generation or below. */
+  endSlot(state: SlotState, floor: number, nowMs: number): void {
+    this.settle(state, nowMs);
+    this.#endUpTo(state, floor, 0, nowMs);
+  }
+
+  #endUpTo(state: SlotState, floor: number, floorOfAll: number, nowMs: number): void {
+    // The last token counts even when it is not held any more: what was made with it may be in use.
+    const generation = state.entry?.generation ?? state.takenGeneration;
+    if (generation === 0 || generation > floor) return;
+    const epoch = state.entry?.epoch ?? state.greatestEpoch;
+    this.drop(state, nowMs);
+    if (generation <= state.announcedGeneration) return;
+    state.announcedGeneration = generation;
+    this.options.effects.revoked(state, { epoch, generation }, generation <= floorOfAll);
+  }
+
+  /** Puts a token that was judged to count into its slot, which has been enrolled. The token that is held afterwards. */
+  install(state: SlotState, arrival: Arrival, nowMs: number): Token {
+    const { clock, random, effects } = this.options;
+    const { minLifetimeMs } = this.timing;
+    const { epoch, generation } = arrival.content;
+    const { cohort } = state;
+    if (cohort === undefined) throw new Error('a token for a slot of no partition');
+    const held = this.entryOf(state, nowMs);
     noticeGeneration(state, epoch, generation);
     state.takenGeneration = Math.max(state.takenGeneration, generation);
-    if (held?.epoch === epoch && held.generation === generation && held.partition === partition) {
-      held.asOf = Math.max(held.asOf, arrival.asOf);
-      held.trustedUntilMs = Math.max(held.trustedUntilMs, arrival.trustedUntilMs);
-      if (expiresAtMs > held.expiresAtMs) this.#prolong(held, content);
-      this.#partitions.hold(partition, state, nowMs);
+    if (held?.epoch === epoch && held.generation === generation) {
+      confirmEntry(held, arrival, clock, minLifetimeMs);
+      cohort.partition.confirm(state);
       return held.token;
     }
     const succeeds = state.wasTaken;
     state.wasTaken = true;
     this.drop(state, nowMs);
-    const token = createToken(content, clock);
-    const entry: Entry = {
-      token,
-      answer: undefined,
-      epoch,
-      generation,
-      asOf: arrival.asOf,
-      partition,
-      expiresAtMs,
-      lifeMs: arrival.lifeMs,
-      usableUntilMs: 0,
-      refreshAtMs: 0,
-      freshUntilMs: 0,
-      trustedUntilMs: arrival.trustedUntilMs,
-      bytes: content.accessToken.length + (content.scope?.length ?? 0) + (content.username?.length ?? 0),
-    };
-    this.#schedule(entry, this.#refreshAtMs(entry));
+    const entry = createEntry(arrival, cohort, clock, minLifetimeMs, random.uniform());
+    const { token } = entry;
     state.entry = entry;
-    this.#partitions.hold(partition, state, nowMs);
+    this.#partitions.hold(cohort.partition, nowMs);
     // Set again, since its bytes have changed; this may push others out, or the slot itself.
     this.#slots.set(state.slot, state);
     if (succeeds) effects.refreshed(state, token);
@@ -223,31 +262,22 @@ export class NearCache {
         this.#remembered.set(slot, {
           epoch: token.epoch,
           generation: token.generation,
-          user: { name: token.username },
+          user: userOf(token),
         });
       return;
     }
+    const entry = this.entryOf(state, nowMs);
     noticeGeneration(state, token.epoch, token.generation);
     this.#noticeUser(state, token);
-    if (state.entry !== undefined && isOlder(state.entry, token)) this.drop(state, nowMs);
+    if (entry !== undefined && isOlder(entry, token)) this.drop(state, nowMs);
   }
 
   /** Drops the held token; what is known of the slot stays. */
   drop(state: SlotState, nowMs: number): void {
-    const { entry } = state;
-    if (entry === undefined) return;
+    const { entry, cohort } = state;
+    if (entry === undefined || cohort === undefined) return;
     state.entry = undefined;
-    this.#partitions.release(entry.partition, state, nowMs);
-  }
-
-  /** The held token is to be renewed in the background when it is used at `atMs` or later, if that is sooner. */
-  refreshFrom(entry: Entry, atMs: number): void {
-    this.#schedule(entry, Math.min(entry.refreshAtMs, atMs));
-  }
-
-  /** A try to renew the held token in the background brought nothing newer. */
-  postponeRefresh(entry: Entry, nowMs: number): void {
-    this.#schedule(entry, nextRefreshAtMs(nowMs, entry.usableUntilMs));
+    this.#partitions.release(cohort.partition, state, nowMs);
   }
 
   /** Takes over the brokers' timing. */
@@ -260,7 +290,7 @@ export class NearCache {
     for (const { entry } of this.slots()) {
       if (entry === undefined) continue;
       entry.trustedUntilMs += timing.maxStalenessMs - old.maxStalenessMs;
-      this.#schedule(entry, entry.refreshAtMs);
+      refreshFrom(entry, entry.refreshAtMs, minLifetimeMs);
     }
   }
 
@@ -270,7 +300,7 @@ export class NearCache {
     const moved = this.#partitionCount !== 0;
     this.#partitionCount = count;
     if (!moved) return;
-    for (const state of this.slots()) this.drop(state, nowMs);
+    for (const state of this.slots()) this.#leave(state, nowMs);
     this.#partitions.clear();
   }
 
@@ -280,34 +310,11 @@ export class NearCache {
     return false;
   }
 
-  /**
-   * The same token, by a later reckoning of its expiry. Each is early rather than late, so that the later one is nearer to
-   * the truth: by far where the clock of this process has jumped on since the one before.
-   */
-  #prolong(entry: Entry, content: TokenContent): void {
-    const byMs = content.expiresAtMs - entry.expiresAtMs;
-    entry.expiresAtMs = content.expiresAtMs;
-    entry.token = createToken(content, this.options.clock);
-    entry.answer = undefined;
-    this.#schedule(entry, entry.refreshAtMs + byMs);
-  }
-
   #noticeUser(state: SlotState, token: Token): void {
     const before = state.user;
     if (before !== undefined && before.name === token.username) return;
-    state.user = { name: token.username };
+    state.user = userOf(token);
     if (before !== undefined) this.options.effects.renamed(state, token, before.name);
-  }
-
-  #refreshAtMs(entry: Entry): number {
-    const uniform = this.options.random.uniform();
-    return refreshAtMs(entry.expiresAtMs, entry.lifeMs, this.timing.minLifetimeMs, uniform);
-  }
-
-  #schedule(entry: Entry, refreshFromMs: number): void {
-    entry.usableUntilMs = entry.expiresAtMs - leastLifetimeMs(entry.lifeMs, this.timing.minLifetimeMs);
-    entry.refreshAtMs = refreshFromMs;
-    entry.freshUntilMs = Math.min(entry.usableUntilMs, refreshFromMs);
   }
 
   #detach(state: SlotState): void {
@@ -318,8 +325,24 @@ export class NearCache {
         generation: state.greatestGeneration,
         user: state.user,
       });
-    this.drop(state, this.options.clock.elapsedMs());
+    this.#leave(state, this.options.clock.elapsedMs());
     this.options.effects.evicted(state);
+  }
+
+  #leave(state: SlotState, nowMs: number): void {
+    this.settle(state, nowMs);
+    this.drop(state, nowMs);
+    this.#partitions.leave(state);
+    state.cohort = undefined;
+  }
+
+  /** The numbers of the next epoch say nothing about those of this one. */
+  #endEpoch(partition: PartitionState<SlotState>, nowMs: number): void {
+    for (const cohort of this.#partitions.cohorts(partition)) {
+      if (cohort.floor === 0) continue;
+      for (const state of cohort.members) this.settle(state, nowMs);
+      cohort.begin();
+    }
   }
 }
 

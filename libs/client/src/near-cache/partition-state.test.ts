@@ -6,15 +6,17 @@ import { PartitionState } from './partition-state.js';
 const TICK = DEFAULT_TIMING.tickMs;
 
 function holding(epoch = 1, vseq = 0): PartitionState<string> {
-  const partition = new PartitionState<string>(0);
+  const held: string[] = [];
+  const partition = new PartitionState<string>(0, () => held);
   partition.hear(epoch, vseq, 0);
-  partition.hold('x', 0);
+  held.push('x');
+  partition.hold(0);
   return partition;
 }
 
 describe('a partition in which nothing is held', () => {
   it('adopts whatever position it hears, and is never suspect', () => {
-    const partition = new PartitionState<string>(0);
+    const partition = new PartitionState<string>(0, () => []);
     expect(partition.hear(3, 17, 0)).toBe('newer');
     expect(partition.hear(3, 40, 0)).toBe('own');
     expect([partition.epoch, partition.seen, partition.heard]).toEqual([3, 40, 40]);
@@ -22,7 +24,7 @@ describe('a partition in which nothing is held', () => {
   });
 
   it('ignores an older epoch all the same', () => {
-    const partition = new PartitionState<string>(0);
+    const partition = new PartitionState<string>(0, () => []);
     partition.hear(3, 17, 0);
     expect(partition.hear(2, 99, 0)).toBe('older');
     expect([partition.epoch, partition.seen]).toEqual([3, 17]);

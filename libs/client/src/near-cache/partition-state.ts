@@ -17,9 +17,11 @@ export type EpochOrder = 'older' | 'own' | 'newer';
 export class PartitionState<Held> {
   readonly index: number;
   readonly floors = new Floors();
-  /** What holds an entry of this partition. */
-  readonly held = new Set<Held>();
-  /** Those of `held` whose entry is of an older epoch, or which may have missed an invalidation for good. */
+  /** What holds an entry of this partition: gone through only when an epoch begins, or a gap cannot be closed. */
+  readonly holders: () => Iterable<Held>;
+  /** How many they are. A set of a million of them would be laid out anew now and then, and stop the process for that time. */
+  heldCount = 0;
+  /** Those of the holders whose entry is of an older epoch, or which may have missed an invalidation for good. */
   readonly unconfirmed = new Set<Held>();
   /** The greatest epoch heard of. 0: none yet. */
   epoch = 0;
@@ -34,14 +36,15 @@ export class PartitionState<Held> {
   /** Until when entries are served without a further verification. Read on the hot path. */
   trustedUntilMs = Number.NEGATIVE_INFINITY;
   #verifiedAtMs = Number.NEGATIVE_INFINITY;
-  /** When the first of `held` came: its own reply was a verification of it. */
+  /** When the first of them came: its own reply was a verification of it. */
   #heldSinceMs = Number.NEGATIVE_INFINITY;
   #behindSinceMs: number | undefined;
   /** Those that came before their predecessor. `undefined`: none, as a rule. */
   #ahead: Set<number> | undefined;
 
-  constructor(index: number) {
+  constructor(index: number, holders: () => Iterable<Held>) {
     this.index = index;
+    this.holders = holders;
   }
 
   /** Whether invalidations are known of that have not been applied. */
@@ -62,7 +65,7 @@ export class PartitionState<Held> {
       this.repliedAsOf = 0;
       this.#ahead = undefined;
       this.floors.clear();
-      for (const holder of this.held) this.unconfirmed.add(holder);
+      for (const holder of this.holders()) this.unconfirmed.add(holder);
       this.#notice(nowMs);
       return 'newer';
     }
@@ -104,26 +107,31 @@ export class PartitionState<Held> {
     this.trustedUntilMs = this.#verifiedAtMs + timing.maxStalenessMs;
   }
 
-  hold(holder: Held, nowMs: number): void {
-    if (this.held.size === 0) this.#heldSinceMs = nowMs;
-    this.held.add(holder);
+  /** One more holds an entry. */
+  hold(nowMs: number): void {
+    if (this.heldCount === 0) this.#heldSinceMs = nowMs;
+    this.heldCount += 1;
+  }
+
+  /** What it holds counts, as somebody said who knows. */
+  confirm(holder: Held): void {
     this.unconfirmed.delete(holder);
   }
 
   release(holder: Held, nowMs: number): void {
-    this.held.delete(holder);
+    this.heldCount -= 1;
     this.unconfirmed.delete(holder);
     this.#notice(nowMs);
   }
 
   /** Nobody says any more what of this partition counts: a sync has to. */
   doubtAll(): void {
-    for (const holder of this.held) this.unconfirmed.add(holder);
+    for (const holder of this.holders()) this.unconfirmed.add(holder);
   }
 
   /** Whether something held here may have missed an invalidation. `graceMs`: how long a gap is borne. */
   isSuspect(nowMs: number, timing: Timing, graceMs: number = GAP_GRACE_MS): boolean {
-    if (this.held.size === 0) return false;
+    if (this.heldCount === 0) return false;
     if (this.unconfirmed.size > 0) return true;
     if (this.#behindSinceMs !== undefined && nowMs - this.#behindSinceMs >= graceMs) return true;
     return nowMs - Math.max(this.#verifiedAtMs, this.#heldSinceMs) > TICKS_UNTIL_SUSPECT * timing.tickMs;
@@ -142,7 +150,7 @@ export class PartitionState<Held> {
   }
 
   #notice(nowMs: number): void {
-    if (this.held.size === 0) {
+    if (this.heldCount === 0) {
       this.seen = this.heard;
       this.#ahead = undefined;
     }

@@ -2,7 +2,7 @@ import { createAesGcm } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { applyChange } from './invalidations.js';
+import { applyChanges } from './invalidations.js';
 import { NearCache } from './near-cache.js';
 import type { Positions } from './partitions.js';
 import { takeReply } from './replies.js';
@@ -45,8 +45,8 @@ function take(
 function stateOf(cache: NearCache, nowMs: number): unknown {
   return {
     isSuspect: cache.isSuspect(nowMs),
-    partitions: [...cache.partitions()].map(({ epoch, seen, heard, trustedUntilMs, held, unconfirmed }) => ({
-      ...{ epoch, seen, heard, trustedUntilMs, held: held.size, unconfirmed: unconfirmed.size },
+    partitions: [...cache.partitions()].map(({ epoch, seen, heard, trustedUntilMs, heldCount, unconfirmed }) => ({
+      ...{ epoch, seen, heard, trustedUntilMs, heldCount, unconfirmed: unconfirmed.size },
     })),
   };
 }
@@ -85,7 +85,7 @@ describe('a heartbeat', () => {
           const change = { partition, epoch, vseq: vseq + 1, floor: generation - 1 };
           for (const each of [cache, model]) {
             if (what === 'reply') take(each, partition, generation, vseq, epoch, nowMs);
-            else if (what === 'invalidation') applyChange(each, change, nowMs);
+            else if (what === 'invalidation') applyChanges(each, [change], nowMs);
             else if (what === 'drop') each.drop(each.attach('payments', slotOf(partition), {}), nowMs);
           }
           if (what === 'heartbeat' || what === 'epoch') {

@@ -1,4 +1,5 @@
 import type { Timing } from '@token-broker/protocol';
+import { Cohort } from './cohort.js';
 import { PartitionState, type EpochOrder } from './partition-state.js';
 import type { SlotState } from './slot-state.js';
 
@@ -24,6 +25,8 @@ export class Partitions {
   readonly #hear: Hear;
   readonly #all: PartitionState<SlotState>[] = [];
   readonly #holding = new Set<PartitionState<SlotState>>();
+  /** By the number of the partition, and by source; only those that have members. */
+  readonly #cohorts: (Map<string, Cohort<SlotState>> | undefined)[] = [];
   #standing: Standing | undefined;
 
   constructor(hear: Hear) {
@@ -31,7 +34,7 @@ export class Partitions {
   }
 
   at(index: number, timing: Timing): PartitionState<SlotState> {
-    const partition = (this.#all[index] ??= new PartitionState<SlotState>(index));
+    const partition = (this.#all[index] ??= new PartitionState<SlotState>(index, () => this.#holders(index)));
     const standing = this.#standing;
     if (standing !== undefined && partition.heartbeat < standing.heartbeat) catchUp(partition, standing, timing);
     return partition;
@@ -47,14 +50,36 @@ export class Partitions {
     return this.#holding;
   }
 
-  hold(partition: PartitionState<SlotState>, state: SlotState, nowMs: number): void {
-    partition.hold(state, nowMs);
+  /** The cohorts of a partition. */
+  cohorts({ index }: PartitionState<SlotState>): Iterable<Cohort<SlotState>> {
+    return this.#cohorts[index]?.values() ?? [];
+  }
+
+  /** The slot belongs to this partition from here on. Nobody would take one out again that is not attached. */
+  join(partition: PartitionState<SlotState>, state: SlotState): void {
+    const bySource = (this.#cohorts[partition.index] ??= new Map<string, Cohort<SlotState>>());
+    const cohort = bySource.get(state.source) ?? new Cohort<SlotState>(state.source, partition);
+    state.cohort = cohort;
+    if (!state.attached) return;
+    cohort.members.add(state);
+    bySource.set(state.source, cohort);
+  }
+
+  leave(state: SlotState): void {
+    const { cohort } = state;
+    if (cohort?.members.delete(state) !== true || cohort.members.size > 0) return;
+    const bySource = this.#cohorts[cohort.partition.index];
+    if (bySource?.get(state.source) === cohort) bySource.delete(state.source);
+  }
+
+  hold(partition: PartitionState<SlotState>, nowMs: number): void {
+    partition.hold(nowMs);
     this.#holding.add(partition);
   }
 
   release(partition: PartitionState<SlotState>, state: SlotState, nowMs: number): void {
     partition.release(state, nowMs);
-    if (partition.held.size === 0) this.#holding.delete(partition);
+    if (partition.heldCount === 0) this.#holding.delete(partition);
   }
 
   /**
@@ -80,8 +105,14 @@ export class Partitions {
 
   clear(): void {
     this.#all.length = 0;
+    this.#cohorts.length = 0;
     this.#holding.clear();
     this.#standing = undefined;
+  }
+
+  *#holders(index: number): IterableIterator<SlotState> {
+    for (const cohort of this.#cohorts[index]?.values() ?? [])
+      for (const state of cohort.members) if (state.entry !== undefined) yield state;
   }
 
   #hearOne(partition: PartitionState<SlotState>, standing: Standing, nowMs: number, timing: Timing): void {

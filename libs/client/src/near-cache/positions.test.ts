@@ -2,7 +2,7 @@ import { createAesGcm } from '@token-broker/foundation';
 import type { TokenReply } from '@token-broker/protocol';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { applyChange } from './invalidations.js';
+import { applyChanges } from './invalidations.js';
 import { NearCache } from './near-cache.js';
 import { settlePartition } from './positions.js';
 import { takeReply } from './replies.js';
@@ -52,7 +52,7 @@ function reply(generation: number, asOf: number): TokenReply {
 
 describe('a floor', () => {
   it('refuses a token at or below it, even from a broker that claims to have seen the revocation', () => {
-    applyChange(cache, { partition: 0, epoch: 1, vseq: 4, floor: 7, slot: SLOT }, 0);
+    applyChanges(cache, [{ partition: 0, epoch: 1, vseq: 4, floor: 7, slot: SLOT }], 0);
     expect(takeReply(cache, state, reply(7, 4), 0, 0)).toEqual({ kind: 'refused', why: 'revoked' });
     expect(takeReply(cache, state, reply(8, 4), 0, 0)).toMatchObject({ kind: 'kept' });
   });

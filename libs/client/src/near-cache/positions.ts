@@ -1,10 +1,11 @@
 import type { Heartbeat, SyncReply, SyncRequest } from '@token-broker/protocol';
 import { createToken } from '../token.js';
-import { applyChange } from './invalidations.js';
-import { anchored } from './lifetime.js';
+import type { Entry } from './entry.js';
+import { applyChanges } from './invalidations.js';
+import { anchored, anchorOf } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
-import { noticeGeneration, type Entry, type SlotState } from './slot-state.js';
+import { noticeGeneration, type SlotState } from './slot-state.js';
 
 /** What a sync request said was known. */
 export type Known = NonNullable<SyncRequest['known']>;
@@ -53,8 +54,12 @@ export function applySync(
   cache.setPartitionCount(reply.epochs.length, nowMs);
   // Redis was read at most `ageMs` before the reply, and the reply was written after the request was sent.
   const readAtMs = sentAtMs - reply.ageMs;
-  cache.anchor = { elapsedMs: readAtMs, redisMs: reply.atMs };
-  for (const change of reply.changes) if (change.partition < reply.epochs.length) applyChange(cache, change, nowMs);
+  cache.anchor = anchorOf(readAtMs, reply.atMs);
+  applyChanges(
+    cache,
+    reply.changes.filter(({ partition }) => partition < reply.epochs.length),
+    nowMs,
+  );
   const reset = new Set(reply.reset);
   for (const partition of standing(cache, reply.epochs)) {
     const { index } = partition;
@@ -78,9 +83,10 @@ export function confirmHolds(cache: NearCache, asked: readonly SlotState[], repl
   for (const partition of standing(cache, reply.epochs))
     cache.hear(partition, reply.epochs[partition.index] ?? 0, reply.vseqs[partition.index] ?? 0, nowMs);
   for (const state of asked) {
-    const { entry } = state;
-    if (entry?.partition.unconfirmed.has(state) !== true) continue;
-    const { partition } = entry;
+    const entry = cache.entryOf(state, nowMs);
+    const { cohort } = state;
+    if (entry === undefined || cohort?.partition.unconfirmed.has(state) !== true) continue;
+    const { partition } = cohort;
     const epoch = reply.epochs[partition.index];
     // A reply about another epoch than the partition's says nothing: the next sync will.
     if (epoch !== partition.epoch) continue;
@@ -92,7 +98,7 @@ export function confirmHolds(cache: NearCache, asked: readonly SlotState[], repl
     }
     if (entry.epoch !== epoch) inEpoch(cache, state, entry, epoch);
     entry.asOf = Math.max(entry.asOf, reply.vseqs[partition.index] ?? 0);
-    partition.unconfirmed.delete(state);
+    partition.confirm(state);
   }
 }
 
@@ -119,8 +125,9 @@ export function settlePartition(
   nowMs: number,
 ): void {
   if (partition.epoch !== settled.epoch) return;
-  for (const state of [...partition.held])
-    if (partition.unconfirmed.has(state) || (state.entry?.asOf ?? 0) < settled.vseq) cache.drop(state, nowMs);
+  for (const state of [...partition.holders()])
+    if (partition.unconfirmed.has(state) || (cache.entryOf(state, nowMs)?.asOf ?? 0) < settled.vseq)
+      cache.drop(state, nowMs);
   partition.advance(settled.vseq, nowMs);
   partition.verify(settled.vseq, settled.readAtMs, cache.timing);
 }

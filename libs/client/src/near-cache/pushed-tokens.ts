@@ -1,6 +1,7 @@
 import type { Aead } from '@token-broker/foundation';
 import {
   decode,
+  isUsualPushedToken,
   LIMITS,
   pushAdditionalData,
   pushedTokenSchema,
@@ -32,7 +33,7 @@ export function openPush(aead: Aead, channel: ChannelKey | undefined, event: Ref
   const bound = pushAdditionalData({ slot, epoch, generation, channelVersion: push.channelVersion });
   const plain = aead.open(Buffer.from(channel.key, 'base64url'), Buffer.from(push.sealed, 'base64url'), bound);
   if (plain === undefined) return undefined;
-  const token = decode(pushedTokenSchema, plain, LIMITS.replyBytes);
+  const token = decode(pushedTokenSchema, plain, LIMITS.replyBytes, isUsualPushedToken);
   return token.ok ? token.value : undefined;
 }
 

@@ -1,7 +1,7 @@
 import type { RefreshedEvent } from '@token-broker/protocol';
+import { refreshFrom } from './entry.js';
 import { anchored, leastLifetimeMs } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
-import type { PartitionState } from './partition-state.js';
 import { openPush, rememberPush } from './pushed-tokens.js';
 import { refusalOf } from './replies.js';
 import { noticeGeneration, type SlotState } from './slot-state.js';
@@ -20,19 +20,19 @@ export function takeRefreshed(cache: NearCache, event: RefreshedEvent, nowMs: nu
   if (refusal !== undefined && refusal !== 'behind') return;
   if (event.epoch === state.greatestEpoch && event.generation <= state.takenGeneration) return;
   noticeGeneration(state, event.epoch, event.generation);
-  if (isOwnEpoch && refusal === undefined && takePush(cache, state, partition, event, nowMs)) return;
-  if (state.entry !== undefined)
-    cache.refreshFrom(state.entry, nowMs + cache.options.random.uniform() * cache.timing.tickMs);
+  if (isOwnEpoch && refusal === undefined && takePush(cache, state, event, nowMs)) return;
+  const entry = cache.entryOf(state, nowMs);
+  if (entry !== undefined) {
+    const { tickMs, minLifetimeMs } = cache.timing;
+    const fromMs = nowMs + cache.options.random.uniform() * tickMs;
+    refreshFrom(entry, Math.min(entry.refreshAtMs, fromMs), minLifetimeMs);
+  }
 }
 
-function takePush(
-  cache: NearCache,
-  state: SlotState,
-  partition: PartitionState<SlotState>,
-  event: RefreshedEvent,
-  nowMs: number,
-): boolean {
-  const { channel, anchor } = state;
+function takePush(cache: NearCache, state: SlotState, event: RefreshedEvent, nowMs: number): boolean {
+  const { channel, anchor, cohort } = state;
+  // What is held is dropped by the invalidations of the partition that the last reply named.
+  if (cohort?.partition.index !== event.partition) return false;
   const token = openPush(cache.options.aead, channel, event);
   if (token === undefined || channel === undefined || anchor === undefined) return false;
   // Each of the three is early rather than late, whatever the clocks have done since; so the earliest is right.
@@ -56,7 +56,7 @@ function takePush(
   // An event proves nothing about the present: its partition has to.
   const trustedUntilMs = Number.NEGATIVE_INFINITY;
   cache.counters.pushes += 1;
-  cache.install(state, partition, { content, asOf, lifeMs, trustedUntilMs }, nowMs);
+  cache.install(state, { content, asOf, lifeMs, trustedUntilMs }, nowMs);
   rememberPush(channel, event, content);
   return true;
 }

@@ -1,6 +1,6 @@
 import type { Timing, TokenReply } from '@token-broker/protocol';
 import { createToken, type Token, type TokenContent } from '../token.js';
-import { leastLifetimeMs, TICKS_UNTIL_SUSPECT } from './lifetime.js';
+import { anchorOf, leastLifetimeMs, TICKS_UNTIL_SUSPECT } from './lifetime.js';
 import type { NearCache } from './near-cache.js';
 import type { PartitionState } from './partition-state.js';
 import type { SlotState } from './slot-state.js';
@@ -60,9 +60,8 @@ export function takeReply(
   const { timing } = cache;
   const writtenAtMs = sentAtMs + heldFor(reply.heldMs, nowMs - sentAtMs);
   const expiresAtMs = writtenAtMs + reply.expiresInMs;
-  const partition = cache.partition(reply.partition);
-  // Also that of a refused reply: it says of whose invalidations the next request has to tell.
-  state.partition = partition;
+  // Also after a refused reply: it says of whose invalidations the next request has to tell.
+  const partition = cache.enrol(state, reply.partition, nowMs);
   const why = refusalOf(state, partition, reply);
   if (why !== undefined) return { kind: 'refused', why };
   if (expiresAtMs - nowMs < leastLifetimeMs(reply.lifeMs, timing.minLifetimeMs))
@@ -73,7 +72,7 @@ export function takeReply(
     return { kind: 'once', token: createToken(contentOf(reply, expiresAtMs), cache.options.clock) };
   cache.hear(partition, reply.epoch, reply.asOf, nowMs);
   partition.repliedAsOf = Math.max(partition.repliedAsOf, reply.asOf);
-  state.anchor = { elapsedMs: writtenAtMs, redisMs: reply.atMs };
+  state.anchor = anchorOf(writtenAtMs, reply.atMs);
   // Until a sync brings another: without one, the age of heartbeats could not be judged.
   cache.anchor ??= state.anchor;
   state.channel = reply.channel;
@@ -81,7 +80,7 @@ export function takeReply(
   const trustedUntilMs = sentAtMs - TICKS_UNTIL_SUSPECT * timing.tickMs + timing.maxStalenessMs;
   const content = contentOf(reply, expiresAtMs);
   const { asOf, lifeMs } = reply;
-  return { kind: 'kept', token: cache.install(state, partition, { content, asOf, lifeMs, trustedUntilMs }, nowMs) };
+  return { kind: 'kept', token: cache.install(state, { content, asOf, lifeMs, trustedUntilMs }, nowMs) };
 }
 
 /** One literal: an object that is spread into another one takes longer than all the rest of a reply. */

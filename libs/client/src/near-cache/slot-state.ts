@@ -1,7 +1,8 @@
 import type { Redacted } from '@token-broker/foundation';
 import type { Token } from '../token.js';
+import type { Cohort } from './cohort.js';
+import { isAlive, type Entry } from './entry.js';
 import type { Anchor } from './lifetime.js';
-import type { PartitionState } from './partition-state.js';
 
 /** What a request says beside the name of the source. */
 export interface RequestParameters {
@@ -37,32 +38,15 @@ export interface ChannelKey {
   readonly key: string;
 }
 
-/** A token that is held, with the moments that decide whether it may be handed out. All on `clock.elapsedMs()`. */
-export interface Entry {
-  token: Token;
-  /** `token`, for those who await it; made by the first of them. */
-  answer: Promise<Token> | undefined;
-  epoch: number;
-  readonly generation: number;
-  /** The number of the last invalidation that is known not to have hit it. */
-  asOf: number;
-  readonly partition: PartitionState<SlotState>;
-  expiresAtMs: number;
-  readonly lifeMs: number;
-  /** From here on it has less than the minimum lifetime left. */
-  usableUntilMs: number;
-  /** From here on it is renewed in the background when it is used. */
-  refreshAtMs: number;
-  /** The lesser of the two: before it, nothing is to be done. Read on the hot path. */
-  freshUntilMs: number;
-  /** The reply that brought it verified it until here, whatever its partition says. */
-  trustedUntilMs: number;
-  readonly bytes: number;
-}
-
 /** The user that a token names; most name none. */
 export interface UserOfToken {
   readonly name: string | undefined;
+}
+
+const NOBODY: UserOfToken = { name: undefined };
+
+export function userOf({ username }: Pick<Token, 'username'>): UserOfToken {
+  return username === undefined ? NOBODY : { name: username };
 }
 
 /** All that is known of one slot. Handles share it, and hold it, so that the hot path builds no key. */
@@ -72,13 +56,14 @@ export interface SlotState {
   readonly parameters: RequestParameters;
   /** Requests say something of it beside its source. */
   readonly hasParameters: boolean;
+  /** Whoever hands it out looks first whether its {@link Cohort} has ended, or asks `NearCache.entryOf`. */
   entry: Entry | undefined;
   /** A token of it was taken at some time. */
   wasTaken: boolean;
   /** Whose the last token was that somebody was given: what was made with it is that user's. */
   user: UserOfToken | undefined;
-  /** `undefined` until a reply has named it. */
-  partition: PartitionState<SlotState> | undefined;
+  /** `undefined` until a reply has named its partition. */
+  cohort: Cohort<SlotState> | undefined;
   channel: ChannelKey | undefined;
   /** Set by the last reply. */
   anchor: Anchor | undefined;
@@ -95,6 +80,8 @@ export interface SlotState {
   readonly parameterBytes: number;
   /** In the map of the near cache; otherwise a handle must ask for it anew. */
   attached: boolean;
+  /** The fetch in the air. */
+  flight: Promise<Token> | undefined;
 }
 
 export function createSlotState(source: string, slot: string, parameters: RequestParameters, nowMs: number): SlotState {
@@ -106,7 +93,7 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     entry: undefined,
     wasTaken: false,
     user: undefined,
-    partition: undefined,
+    cohort: undefined,
     channel: undefined,
     anchor: undefined,
     greatestEpoch: 0,
@@ -117,6 +104,7 @@ export function createSlotState(source: string, slot: string, parameters: Reques
     attachedAtMs: nowMs,
     parameterBytes: (parameters.subjectToken?.reveal().length ?? 0) + (parameters.actorToken?.reveal().length ?? 0),
     attached: true,
+    flight: undefined,
   };
 }
 
@@ -135,16 +123,6 @@ export function isSpent(state: SlotState, nowMs: number): boolean {
   const { entry, parameters } = state;
   if (parameters.subjectToken === undefined || (entry !== undefined && isAlive(entry, nowMs))) return false;
   return idleMs > IDLE_SUBJECT_MS;
-}
-
-/** Whether an entry may be handed out for its age: the minimum lifetime, or more where the caller wishes more. */
-export function isAlive(entry: Entry, nowMs: number, leastMs?: number): boolean {
-  return nowMs < (leastMs === undefined ? entry.usableUntilMs : entry.expiresAtMs - leastMs);
-}
-
-/** Whether an entry may be handed out for what is known of invalidations. */
-export function isTrusted(entry: Entry, nowMs: number): boolean {
-  return nowMs < entry.partition.trustedUntilMs || nowMs < entry.trustedUntilMs;
 }
 
 /** The part of the state that belongs to one epoch starts anew when a greater one is heard of. */

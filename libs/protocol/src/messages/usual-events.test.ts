@@ -3,8 +3,20 @@ import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { decode, encode } from '../decoding.js';
 import { LIMITS } from '../limits.js';
-import { heartbeatSchema, invalidationSchema, refreshedEventSchema } from './events.js';
-import { isUsualHeartbeat, isUsualInvalidation, isUsualRefreshedEvent } from './usual-events.js';
+import {
+  heartbeatSchema,
+  invalidationSchema,
+  pushedTokenSchema,
+  receiptSchema,
+  refreshedEventSchema,
+} from './events.js';
+import {
+  isUsualHeartbeat,
+  isUsualInvalidation,
+  isUsualPushedToken,
+  isUsualReceipt,
+  isUsualRefreshedEvent,
+} from './usual-events.js';
 
 const SLOT = 'abcdefghijklmnopqrstuv';
 const change = { partition: 0, epoch: 1, vseq: 2, floor: 3 };
@@ -44,11 +56,42 @@ const KINDS: readonly Kind[] = [
       ...{ expiresAtMs: 4, lifeMs: 5, ...more },
     })),
   },
+  {
+    name: 'a pushed token',
+    schema: pushedTokenSchema,
+    isUsual: isUsualPushedToken as Kind['isUsual'],
+    messages: [{}, { scope: 'a b' }, { username: 'app', scope: '' }].map((more) => ({
+      ...{ accessToken: 'token', tokenType: 'Bearer', ...more },
+    })),
+  },
+  {
+    name: 'a receipt',
+    schema: receiptSchema,
+    isUsual: isUsualReceipt as Kind['isUsual'],
+    messages: [{ v: 1, id: 'r1', instance: 'i1' }],
+  },
 ];
 
 const odd = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
-  fc.constantFrom<unknown>(undefined, '', 'a b', 'x'.repeat(65), 0, -1, 1.5, 1_024, true, null, [], {}, [-1], [null]),
+  fc.constantFrom<unknown>(
+    undefined,
+    '',
+    'a b',
+    'a\nb',
+    'x'.repeat(65),
+    'x'.repeat(1_000),
+    0,
+    -1,
+    1.5,
+    1_024,
+    true,
+    null,
+    [],
+    {},
+    [-1],
+    [null],
+  ),
   fc.constantFrom<unknown>(
     [change],
     [{ ...change, slot: 'short' }],

@@ -1,7 +1,7 @@
-import { isIdentifier, isSlot } from '../identifiers.js';
+import { isIdentifier, isSlot, isUsername } from '../identifiers.js';
 import { LIMITS } from '../limits.js';
 import { hasFields, isObject, isOrdinal, isPartition, isText, isTiming } from '../usual.js';
-import type { Heartbeat, Invalidation, RefreshedEvent } from './events.js';
+import type { Heartbeat, Invalidation, PushedToken, Receipt, RefreshedEvent } from './events.js';
 
 const MAX_ID_CHARACTERS = 64;
 const FIELDS_OF_HEARTBEAT = 7;
@@ -9,6 +9,8 @@ const FIELDS_OF_INVALIDATION = 3;
 const FIELDS_OF_CHANGE = 4;
 const FIELDS_OF_EVENT = 10;
 const FIELDS_OF_PUSH = 2;
+const FIELDS_OF_TOKEN = 2;
+const FIELDS_OF_RECEIPT = 3;
 /** Base64url in whole groups of four, or with the two or three characters that a last group may have without padding. */
 const BASE64URL = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?$/;
 
@@ -83,6 +85,32 @@ export function isUsualRefreshedEvent(value: unknown): value is RefreshedEvent {
     isOrdinal(value['lifeMs']) &&
     (push === undefined || isPush(push)) &&
     hasFields(value, FIELDS_OF_EVENT + (push === undefined ? 0 : 1))
+  );
+}
+
+/** See {@link isUsualInvalidation}. */
+export function isUsualPushedToken(value: unknown): value is PushedToken {
+  if (!isObject(value)) return false;
+  const { scope, username } = value;
+  return (
+    isText(value['accessToken']) &&
+    isText(value['tokenType']) &&
+    (scope === undefined || typeof scope === 'string') &&
+    (username === undefined || (typeof username === 'string' && isUsername(username))) &&
+    hasFields(value, FIELDS_OF_TOKEN + (scope === undefined ? 0 : 1) + (username === undefined ? 0 : 1))
+  );
+}
+
+/** See {@link isUsualInvalidation}. Of receipts, there may be ten thousand at once. */
+export function isUsualReceipt(value: unknown): value is Receipt {
+  if (!isObject(value)) return false;
+  const { id } = value;
+  return (
+    value['v'] === 1 &&
+    isText(id) &&
+    id.length <= MAX_ID_CHARACTERS &&
+    isName(value['instance']) &&
+    hasFields(value, FIELDS_OF_RECEIPT)
   );
 }
 
