@@ -12,7 +12,7 @@ COPY services services
 COPY deploy/local/package.json deploy/local/
 COPY test/package.json test/
 RUN npm ci --ignore-scripts --no-audit --no-fund
-RUN npx tsc -b services/broker
+RUN npx tsc -b services/broker && node services/broker/bundle.mjs
 # What production needs, from the same lock. npm follows the development dependencies of a chosen workspace even with
 # --omit=dev where another workspace needs them in production (245 packages instead of 42), so they are taken out first.
 RUN rm -rf node_modules \
@@ -38,5 +38,5 @@ STOPSIGNAL SIGTERM
 ENV HEALTH_URL=http://127.0.0.1:9464/livez
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(process.env.HEALTH_URL).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/app/services/broker/dist/main.js"]
+ENTRYPOINT ["node", "/app/services/broker/bin/token-broker.js"]
 CMD ["--config", "/etc/token-broker/broker.yaml"]

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { eventually, startProgram, type Program, type ProgramOptions } from '@token-broker/testing';
 
-const MAIN = fileURLToPath(new URL('../../services/broker/dist/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../services/broker/bin/token-broker.js', import.meta.url));
 
 /** A broker as it is deployed: a process of its own. */
 export interface BrokerProcess {

@@ -5,6 +5,7 @@ import { startSecurityTokenService, type SecurityTokenService } from '@token-bro
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ask } from '../integration/asking.js';
 import { startStack, type Stack } from '../integration/stack.js';
+import { packageOf, sourcesOf } from './bundled-sources.js';
 import { startBrokerProcess } from './broker-process.js';
 import { sourceOfKind, type Kind } from './loading/source-of-kind.js';
 
@@ -37,9 +38,8 @@ async function loadedWith(...kinds: readonly Kind[]): Promise<string[]> {
     const files = await readdir(folder);
     const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
     const urls = texts.flatMap((text) => (JSON.parse(text) as { result: { url: string }[] }).result);
-    return [
-      ...new Set(urls.flatMap(({ url }) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? [])),
-    ].sort();
+    const sources = await Promise.all(urls.map(({ url }) => sourcesOf(url)));
+    return [...new Set(sources.flat().flatMap(packageOf))].sort();
   } finally {
     await program.stop();
     await rm(folder, { recursive: true });

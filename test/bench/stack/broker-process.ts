@@ -1,8 +1,12 @@
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventually, startProgram, type Program } from '@token-broker/testing';
 
-/** As it was built: what is shipped is what is measured. */
-const BROKER_MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.resolve('@token-broker/broker')));
+const BROKER = import.meta.resolve('@token-broker/broker');
+/** As it is shipped. */
+const BROKER_MAIN = fileURLToPath(new URL('../bin/token-broker.js', BROKER));
+/** What is in its bundle of this repository. */
+const BUNDLED = ['foundation', 'protocol', 'provider', 'configuration', 'broker'];
 const WITHIN_MS = 30_000;
 
 /** A broker as it is deployed: a process of its own. */
@@ -10,6 +14,19 @@ export interface BrokerProcess {
   readonly program: Program;
   /** Where `/metrics` and `/readyz` are. */
   readonly url: string;
+}
+
+/** @throws {Error} where something was built after the bundle: what is in it is not what would be measured */
+export function assertBundled(): void {
+  const bundledAtMs = changedAtMs(new URL('../bundle/LICENSES.txt', BROKER));
+  for (const name of BUNDLED) {
+    if (changedAtMs(new URL('.tsbuildinfo', import.meta.resolve(`@token-broker/${name}`))) > bundledAtMs)
+      throw new Error(`the bundle of the broker is older than the build of ${name}: run "npm run build"`);
+  }
+}
+
+function changedAtMs(file: URL): number {
+  return statSync(file).mtimeMs;
 }
 
 /** Starts a broker and waits until it serves. */

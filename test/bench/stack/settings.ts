@@ -7,11 +7,14 @@ export type Settings = Readonly<Record<string, unknown>>;
 export const CALLER = 'orders';
 export const OPERATOR = 'ops';
 export const SOURCE = 'payments-api';
-/** The NATS user of bare programs that ask, and of those that answer. */
-export const BARE_CALLER = 'bare';
+/**
+ * The NATS user of bare programs that ask, and of those that answer. Its name and the prefix of its subjects are as long as
+ * the caller's and the broker's: the driver and the NATS server read every byte of them, on both sides.
+ */
+export const BARE_CALLER = 'direct';
 export const BARE_RESPONDER = 'responder';
 /** Subjects of bare programs look like those of a client with this prefix. */
-export const BARE_PREFIX = 'bare';
+export const BARE_PREFIX = 'bare-program';
 export const BARE_SUBJECTS = `${BARE_PREFIX}.v1`;
 /** Where bare events and receipts go. */
 export const BARE_EVENT = `${BARE_SUBJECTS}.invalidation.0`;

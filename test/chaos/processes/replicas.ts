@@ -5,7 +5,7 @@ import { eventually, startProgram, type Program } from '@token-broker/testing';
 import { metricValue, sourceSettings, startStack, type Settings, type Stack } from '../../integration/stack.js';
 
 const run = promisify(execFile);
-const MAIN = fileURLToPath(new URL('../../../services/broker/dist/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../services/broker/bin/token-broker.js', import.meta.url));
 const FAULTS = new URL('fault-at-signal.mjs', import.meta.url).href;
 const READY_WITHIN_MS = 15_000;
 
