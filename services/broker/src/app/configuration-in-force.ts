@@ -180,7 +180,7 @@ export class ConfigurationInForce {
     this.#configuration = configuration;
     sources.replace({ ...plan.snapshot, policy });
     for (const name of changed) {
-      revocation.memory.dropWhere((_, source) => source === name);
+      revocation.memory.dropSource(name);
       this.#owed.set(name, policy);
     }
     if (isNews || plan.snapshot.fingerprint !== before.fingerprint)

@@ -3,6 +3,9 @@ import {
   flightNoticeSchema,
   heartbeatSchema,
   invalidationSchema,
+  isUsualHeartbeat,
+  isUsualInvalidation,
+  isUsualReceipt,
   LIMITS,
   peerMessageSchema,
   receiptSchema,
@@ -45,23 +48,24 @@ export interface EventListenerPorts {
 export function listenToEvents(ports: EventListenerPorts): void {
   const { bus, subjects, memory, leaseKeeper, publisher, peers, nearCaches, metrics, broker } = ports;
 
-  on(ports, subjects.invalidation('*'), invalidationSchema, (message) => {
+  const invalidations = { schema: invalidationSchema, isUsual: isUsualInvalidation };
+  on(ports, subjects.invalidation('*'), invalidations, (message) => {
     metrics.invalidationApplied(applyInvalidation(memory, message));
     if (message.ackTo !== undefined && message.ackTo !== broker) publisher.applied(message.ackTo, message.id);
   });
 
-  on(ports, subjects.heartbeat(), heartbeatSchema, (heartbeat) => {
+  on(ports, subjects.heartbeat(), { schema: heartbeatSchema, isUsual: isUsualHeartbeat }, (heartbeat) => {
     leaseKeeper.heardHeartbeat(heartbeat.broker === broker, heartbeat.ageMs);
   });
 
-  on(ports, subjects.flight('*'), flightNoticeSchema, (notice) => {
+  on(ports, subjects.flight('*'), { schema: flightNoticeSchema }, (notice) => {
     // Our own too: flights with other wishes wait in this process for one that has ended.
     ports.notices.announce(notice);
     if (notice.outcome === 'committed' && notice.broker !== broker) takeOver(ports, notice);
   });
 
   for (const mailbox of [broker, 'all']) {
-    on(ports, subjects.peer(mailbox), peerMessageSchema, (message) => {
+    on(ports, subjects.peer(mailbox), { schema: peerMessageSchema }, (message) => {
       if (message.kind === 'applied') peers.confirm(message.id, message.broker);
       else if (message.kind !== 'reload') ports.inquiries.hear(message);
       else if (message.broker !== broker) ports.onReload();
@@ -72,7 +76,7 @@ export function listenToEvents(ports: EventListenerPorts): void {
   on(
     ports,
     subjects.ack('*'),
-    receiptSchema,
+    { schema: receiptSchema, isUsual: isUsualReceipt },
     (receipt, subject) => {
       const parsed = subjects.parse(subject);
       if (parsed?.verb === 'ack') nearCaches.confirm(receipt.id, `${parsed.caller}/${receipt.instance}`);
@@ -98,16 +102,22 @@ function takeOver(ports: EventListenerPorts, notice: Extract<FlightNotice, { out
   });
 }
 
+/** How messages of one kind are read; see {@link decode}. */
+interface Reading<S extends MessageSchema> {
+  readonly schema: S;
+  readonly isUsual?: (value: unknown) => value is MessageOf<S>;
+}
+
 function on<S extends MessageSchema>(
   ports: EventListenerPorts,
   subject: string,
-  schema: S,
+  { schema, isUsual }: Reading<S>,
   handle: (message: MessageOf<S>, subject: string) => void,
   isWanted: () => boolean = () => true,
 ): void {
   ports.bus.subscribe(subject, (payload, actual) => {
     if (!isWanted()) return;
-    const decoded = decode(schema, payload, LIMITS.replyBytes);
+    const decoded = decode(schema, payload, LIMITS.replyBytes, isUsual);
     if (decoded.ok) handle(decoded.value, actual);
     else ports.log.warn('nats: an event was not understood', { subject: actual, reason: decoded.error });
   });

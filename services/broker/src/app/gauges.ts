@@ -25,7 +25,7 @@ export interface GaugePorts {
 /** What metrics show at this moment. Waits a moment for Redis, and does without it. Never rejects. */
 export async function gaugesNow(ports: GaugePorts): Promise<Gauges> {
   const { clock, store, memory, sources, leaseKeeper, getToken, sync, budgetWatch, demandMs, natsConnected } = ports;
-  await budgetWatch.look();
+  const [holdingsBySource] = await Promise.all([holdingsOf(memory, clock, demandMs), budgetWatch.look()]);
   return {
     memoryEntries: memory.size,
     memoryBytes: memory.bytes,
@@ -35,7 +35,7 @@ export async function gaugesNow(ports: GaugePorts): Promise<Gauges> {
     redisAvailable: store.isAvailable(),
     heartbeatAgeMs: leaseKeeper.heartbeatAgeMs,
     brokers: leaseKeeper.brokers.length,
-    holdingsBySource: holdingsOf(memory, clock.elapsedMs(), demandMs),
+    holdingsBySource,
     nearCachesSeen: sync.nearCachesSeen,
     nearCachesBySource: sync.nearCachesBySource,
     pausedBySource: new Map([...sources.current.sources.keys()].map((name) => [name, leaseKeeper.paused.has(name)])),

@@ -261,10 +261,12 @@ export class RedisStore implements Store {
     limit: number,
   ): ReturnType<Store['list']> {
     const found: ListedSlot[] = [];
+    // One text for each name: of a hundred thousand that are equal, each would have to be compared, and kept.
+    const names = new Map<string, string>();
     for (const partition of this.#partitions.partitions) {
       if (filter.partition !== undefined && filter.partition !== partition) continue;
       for (let offset = 0; ; offset += LIST_PAGE) {
-        const page = await this.#listPage(partition, filter, offset);
+        const page = await this.#listPage(partition, filter, offset, names);
         found.push(...page.slots);
         if (found.length > limit) return { slots: found.slice(0, limit), truncated: true };
         if (page.seen < LIST_PAGE || filter.slot !== undefined) break;
@@ -320,6 +322,7 @@ export class RedisStore implements Store {
     partition: number,
     filter: { readonly source?: string; readonly slot?: string },
     offset: number,
+    names: Map<string, string>,
   ): Promise<{ slots: ListedSlot[]; seen: number }> {
     const { slots } = this.#keys.partition(partition);
     const prefixes = [this.#keys.prefix(partition, 'record'), this.#keys.prefix(partition, 'floor')];
@@ -333,11 +336,13 @@ export class RedisStore implements Store {
       const [slot = '', source = '', epoch = '', generation = '', expiresAt = ''] = listOf(row).map((value) =>
         textOf(value),
       );
+      const known = names.get(source);
+      if (known === undefined) names.set(source, source);
       const expiresAtMs = numberOf(expiresAt);
       return {
         slot,
         partition,
-        source,
+        source: known ?? source,
         epoch: numberOf(epoch),
         generation: numberOf(generation),
         expiresAtMs,

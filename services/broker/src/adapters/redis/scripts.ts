@@ -4,6 +4,9 @@ import { StoreError } from '../../app/ports/store.js';
 
 export type RedisClient = Redis | Cluster;
 
+/** Found by the package: this module may run from its source, as it was built, or as a part of the bundle. */
+const LUA = new URL('../lua/', import.meta.resolve('@token-broker/broker'));
+
 /** Scripts by name: which files they are made of, and how many keys they take. */
 const SCRIPTS = {
   read: { files: ['prelude', 'slot', 'read'], keys: 8 },
@@ -93,5 +96,5 @@ function commandName(name: string): string {
 }
 
 function luaText(file: string): string {
-  return readFileSync(new URL(`../../../lua/${file}.lua`, import.meta.url), 'utf8');
+  return readFileSync(new URL(`${file}.lua`, LUA), 'utf8');
 }

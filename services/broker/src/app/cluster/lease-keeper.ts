@@ -128,7 +128,7 @@ export class LeaseKeeper {
 
   async #tick(): Promise<void> {
     const { clock, memory, timing } = this.#ports;
-    memory.reclaim(clock.elapsedMs());
+    memory.reclaim(clock);
     if (!(await this.readAlong())) return;
     const sinceHeardMs = clock.elapsedMs() - this.#heardHeartbeatAtMs;
     if (sinceHeardMs >= timing.tickMs * SUPPRESSED_WITHIN_TICKS) this.#beat();

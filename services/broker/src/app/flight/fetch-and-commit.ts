@@ -26,15 +26,19 @@ export async function fetchAndCommit(
   reservation: Reservation,
 ): Promise<FlightOutcome | 'wait' | undefined> {
   let called: UpstreamCall;
+  let channelCandidate: Uint8Array;
   try {
-    called = await callUpstream(ports, plan, reservation);
+    const calling = callUpstream(ports, plan, reservation);
+    // Made while others work, not when all wait for the commit.
+    channelCandidate = ports.codec.newChannel(plan.address, reservation.asOf.epoch, reservation.generation);
+    called = await calling;
   } catch (error) {
     await giveBack(ports, plan, reservation);
     throw error;
   }
   switch (called.kind) {
     case 'issued':
-      return commit(ports, plan, reservation, called.issued);
+      return commit(ports, plan, reservation, called.issued, channelCandidate);
     case 'failed': {
       const { code, message, detail, retryAfterMs } = called.failure;
       ports.log.warn('idp: no token', { source: plan.address.source, code, detail });
@@ -71,12 +75,13 @@ async function commit(
   plan: FlightPlan,
   reservation: Reservation,
   issued: IssuedToken,
+  channelCandidate: Uint8Array,
 ): Promise<FlightOutcome | undefined> {
-  const { codec, memory, publisher, metrics, log } = ports;
+  const { clock, codec, memory, publisher, metrics, log } = ports;
   const { address } = plan;
   const content = contentOf(plan, reservation, issued);
-  const request = commitRequest(ports, plan, reservation, content);
-  const reply = await sendUntilAnswered(ports.clock, () => ports.store.commit(request));
+  const request = commitRequest(ports, plan, reservation, content, channelCandidate);
+  const reply = await sendUntilAnswered(clock, () => ports.store.commit(request));
   plan.span.event('commit', { outcome: reply.kind, generation: reservation.generation });
   if (reply.kind !== 'ok') {
     metrics.commitRefused(reply.kind);
@@ -99,7 +104,10 @@ async function commit(
     plan.caller,
   );
   publisher.flightCommitted(held);
-  publisher.refreshed(held, channel);
+  // Whom this flight has kept waiting comes before whoever holds an older token and could ask.
+  clock.startTimer(0, () => {
+    publisher.refreshed(held, channel);
+  });
   // Revoked between the commit and here: what was committed must not be answered with.
   if (!memory.accepts(address.partition, asOf)) return undefined;
   return { kind: 'token', held: memory.put(held), layer: 'flight' };
@@ -196,6 +204,7 @@ function commitRequest(
   plan: FlightPlan,
   reservation: Reservation,
   content: RecordContent,
+  channelCandidate: Uint8Array,
 ): CommitRequest {
   const { codec, timing, recipeKey } = ports;
   const { address } = plan;
@@ -213,7 +222,7 @@ function commitRequest(
     tokenHash: tokenHashOf(recipeKey(), content.token.accessToken),
     isConfigured: !plan.source.provider.capabilities.callsUpstream,
     policy: reservation.policy,
-    channelCandidate: codec.newChannel(address, epoch, generation),
+    channelCandidate,
     sealedBy: codec.sealsBy,
   };
 }

@@ -128,15 +128,24 @@ class Flight {
     // The claim itself keeps others out: a lock master that is away costs efficiency, not correctness.
     if (lock.kind === 'error')
       log.warn('lock: a master did not answer', { source: address.source, reason: lock.detail });
-    try {
-      return await this.#claim(read.floor);
-    } finally {
+    const release = (): void => {
+      if (lock.kind !== 'acquired') return;
       // Not awaited: nobody's answer depends on it.
-      if (lock.kind === 'acquired')
-        void lock.lock.release().then((ended) => {
-          if (ended === 'lost') metrics.lockLost(source.configuration.name);
-        });
+      void lock.lock.release().then((ended) => {
+        if (ended === 'lost') metrics.lockLost(source.configuration.name);
+      });
+    };
+    let outcome: FlightOutcome | 'wait' | undefined;
+    try {
+      outcome = await this.#claim(read.floor);
+    } catch (error) {
+      release();
+      throw error;
     }
+    // With a token, who waits for this flight comes first; without one, the next may want the lock.
+    if (typeof outcome === 'object' && outcome.kind === 'token') clock.startTimer(0, release);
+    else release();
+    return outcome;
   }
 
   async #claim(floor: number): Promise<FlightOutcome | 'wait' | undefined> {

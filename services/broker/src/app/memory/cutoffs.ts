@@ -22,6 +22,8 @@ export class Cutoffs {
   #ofAll: Cutoff | undefined;
   readonly #bySource = new Map<string, Cutoff>();
   readonly #byProvider = new Map<string, Cutoff>();
+  /** The version as of which whatever was held of a source has ended. */
+  readonly #droppedBy = new Map<string, number>();
 
   /** Another one says that what was judged before is to be judged again. */
   get version(): number {
@@ -34,7 +36,14 @@ export class Cutoffs {
     this.#ofAll = undefined;
     this.#bySource.clear();
     this.#byProvider.clear();
+    this.#droppedBy.clear();
     this.#version++;
+  }
+
+  /** Ends what is held of a source by now, whatever its generation. */
+  drop(source: string): void {
+    this.#version++;
+    this.#droppedBy.set(source, this.#version);
   }
 
   /** Ends what is at or below its floor, unless the answer that brought it was of after the invalidation. */
@@ -52,9 +61,10 @@ export class Cutoffs {
     this.#version++;
   }
 
-  /** Whether one of them ends this. */
-  end(held: Dated): boolean {
+  /** Whether one of them ends this; `judgedBy`: the version by which it was good. */
+  end(held: Dated, judgedBy: number): boolean {
     return (
+      judgedBy < (this.#droppedBy.get(held.address.source) ?? 0) ||
       held.epoch !== this.#epoch ||
       isBelow(held, this.#ofAll) ||
       isBelow(held, this.#bySource.get(held.address.source)) ||

@@ -193,7 +193,7 @@ describe('memory', () => {
     others.apply(0, 2, { vseq: 1, floor: 0, target: { kind: 'all' } });
     const sizes = [others.size];
     while (others.size > 0) {
-      others.reclaim(0);
+      others.reclaim({ elapsedMs: () => 0 });
       sizes.push(others.size);
     }
     expect(sizes).toEqual([12_000, 7_000, 2_000, 0]);
@@ -216,10 +216,45 @@ describe('memory', () => {
     const memory = new Memory(1, UNBOUNDED, IGNORE);
     memory.beginEpoch(0, 1, 0);
     memory.put(heldOf(SLOTS[0], 5, 0));
-    memory.reclaim(1e6 - 5_001);
+    memory.reclaim({ elapsedMs: () => 1e6 - 5_001 });
     expect(memory.size).toBe(1);
-    memory.reclaim(1e6 - 5_000);
+    memory.reclaim({ elapsedMs: () => 1e6 - 5_000 });
     expect([memory.size, memory.bytes]).toEqual([0, 0]);
+  });
+
+  it('leaves the rest of a sweep for the next time where this one takes too long', () => {
+    const memory = new Memory(1, { maxEntries: 5_000, maxBytes: 1e9 }, IGNORE);
+    memory.beginEpoch(0, 1, 0);
+    for (let index = 0; index < 5_000; index++) memory.put(heldOf(`slot-${String(index)}`, 1, 0));
+    let nowMs = 1e6;
+    // Each look at the clock is a millisecond later.
+    memory.reclaim({ elapsedMs: () => nowMs++ });
+    expect(memory.size).toBe(4_000);
+    while (memory.size > 0) memory.reclaim({ elapsedMs: () => nowMs++ });
+    expect(memory.bytes).toBe(0);
+  });
+
+  it('drops what it holds of a source, also of very many, and takes what comes after', () => {
+    const many = 12_000;
+    const invalidated: boolean[] = [];
+    const onInvalidated: MemoryListener['onInvalidated'] = (matches) =>
+      void invalidated.push(matches(SLOTS[0], 's1'), matches(SLOTS[0], 's2'));
+    for (const count of [10, many]) {
+      const memory = new Memory(1, { maxEntries: many + 2, maxBytes: 1e9 }, { ...IGNORE, onInvalidated });
+      memory.beginEpoch(0, 1, 0);
+      const ended = Array.from({ length: count }, (_, index) => memory.put(heldOf(`slot-${String(index)}`, 9, 0)));
+      const other = memory.put(heldOf(SLOTS[1], 9, 0));
+      invalidated.length = 0;
+      memory.dropSource('s1');
+      expect(invalidated).toEqual([true, false]);
+      expect(memory.size).toBe(count === many ? many + 1 : 1);
+      expect(ended.filter(({ dead }) => !dead)).toEqual([]);
+      const later = memory.put(heldOf('slot-0', 9, 0));
+      expect([...memory.entries()].map(([, held]) => held)).toEqual([other, later]);
+      expect(memory.stillCounts(later)).toBe(true);
+      memory.dropSource('s1');
+      expect([later.dead, other.dead]).toEqual([true, false]);
+    }
   });
 
   it('remembers a bounded number of invalidations, and sends those who ask for more back to the store', () => {

@@ -1,4 +1,4 @@
-import { BoundedMap, type Bounds } from '@token-broker/foundation';
+import { BoundedMap, type Bounds, type Clock } from '@token-broker/foundation';
 import { partitionOf } from '@token-broker/protocol';
 import type { Held } from '../tokens/held.js';
 import { PartitionView } from './partition-view.js';
@@ -17,8 +17,12 @@ export interface MemoryListener {
 /** To move a token within the order of use costs more than to find it, and for a hot one it says nothing new. */
 const MOVED_EVERY_MS = 1_000;
 
-/** How many entries are looked at in one go for what is of no use any more: 17 ms at most, among a million. */
+/** How many entries are looked at in one go for what is of no use any more. */
 const SWEPT_AT_ONCE = 5_000;
+
+/** How long that may take, and after how many entries it is looked: among a million, each of them may be far away in memory. */
+const SWEPT_FOR_MS = 4;
+const TIMED_EVERY = 250;
 
 /**
  * The broker's memory of tokens: bounded, and never ahead of what it has read of invalidations. What is put here was as of
@@ -144,9 +148,10 @@ export class Memory {
   }
 
   /** Drops without an invalidation: a source that changed. */
-  dropWhere(matches: (slot: string, source: string) => boolean): void {
-    for (const [slot, held] of this.#held.entries()) if (matches(slot, held.address.source)) this.#remove(slot, held);
-    this.#listener.onInvalidated(matches);
+  dropSource(name: string): void {
+    for (const { cutoffs } of this.views) cutoffs.drop(name);
+    this.#sweepIfSmall();
+    this.#listener.onInvalidated((_slot, source) => source === name);
   }
 
   partitionOf(slot: string): number {
@@ -163,16 +168,18 @@ export class Memory {
    * Forgets tokens that are of no use to anybody any more. To be called again and again: of very many, it looks at a part
    * each time.
    */
-  reclaim(elapsedMs: number): void {
+  reclaim(clock: Pick<Clock, 'elapsedMs'>): void {
+    const startedAtMs = clock.elapsedMs();
     this.#unswept ??= this.#held.entries();
-    for (let left = SWEPT_AT_ONCE; left > 0; left--) {
+    for (let seen = 1; seen <= SWEPT_AT_ONCE; seen++) {
       const next = this.#unswept.next();
       if (next.done === true) {
         this.#unswept = undefined;
         return;
       }
       const [slot, held] = next.value;
-      if (held.dead || held.usableUntilElapsedMs <= elapsedMs) this.#held.delete(slot);
+      if (held.dead || held.usableUntilElapsedMs <= startedAtMs) this.#held.delete(slot);
+      if (seen % TIMED_EVERY === 0 && clock.elapsedMs() - startedAtMs >= SWEPT_FOR_MS) return;
     }
   }
 

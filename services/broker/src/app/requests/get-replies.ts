@@ -22,10 +22,16 @@ export interface GetRepliesPorts {
 
 /** What a `get` is answered with. Each answer is counted once, and shown in its trace. */
 export class GetReplies {
-  readonly #ports: GetRepliesPorts;
+  readonly #clock: Clock;
+  readonly #memory: Memory;
+  readonly #metrics: Metrics;
+  readonly #tracing: Tracing;
 
-  constructor(ports: GetRepliesPorts) {
-    this.#ports = ports;
+  constructor({ clock, memory, metrics, tracing }: GetRepliesPorts) {
+    this.#clock = clock;
+    this.#memory = memory;
+    this.#metrics = metrics;
+    this.#tracing = tracing;
   }
 
   /** Begins the span of a request that waits for something. */
@@ -36,8 +42,7 @@ export class GetReplies {
   /** A token out of memory, without a wait: most of all answers. Nothing is made for it but the reply. */
   tokenAtOnce(request: ServiceRequest, held: Held, route: Route, nowMs: number): Uint8Array {
     if (this.#isWorthASpan(request)) this.#start(request, { source: request.target, layer: 'memory' }).end('ok');
-    const { metrics } = this.#ports;
-    route.countHit ??= metrics.hitCounter(route.address.source, route.caller);
+    route.countHit ??= this.#metrics.hitCounter(route.address.source, route.caller);
     route.countHit();
     return this.#rendered(held, route, nowMs, nowMs, true);
   }
@@ -52,8 +57,7 @@ export class GetReplies {
   fetchedAlone({ address, caller }: Route, { arrivedAtMs, span }: Asked, reply: Uint8Array): Uint8Array {
     span.set({ layer: 'flight', slot: address.slot, verified: false });
     span.end('ok');
-    const { clock, metrics } = this.#ports;
-    metrics.requestServed(address.source, caller, 'flight', 'ok', clock.elapsedMs() - arrivedAtMs);
+    this.#metrics.requestServed(address.source, caller, 'flight', 'ok', this.#clock.elapsedMs() - arrivedAtMs);
     return reply;
   }
 
@@ -73,10 +77,9 @@ export class GetReplies {
   }
 
   #token(held: Held, route: Route, layer: Layer, arrivedAtMs: number, nowMs: number, verified: boolean): Uint8Array {
-    const { metrics } = this.#ports;
     const { source } = route.address;
-    metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
-    if (layer !== 'flight' && layer !== 'idp') metrics.callSaved(source);
+    this.#metrics.requestServed(source, route.caller, layer, 'ok', nowMs - arrivedAtMs);
+    if (layer !== 'flight' && layer !== 'idp') this.#metrics.callSaved(source);
     return this.#rendered(held, route, arrivedAtMs, nowMs, verified);
   }
 
@@ -84,7 +87,7 @@ export class GetReplies {
     held.wantedAtMs = nowMs;
     held.wantedBy = route.caller;
     return held.template.render({
-      asOf: this.#ports.memory.asOfNow(held),
+      asOf: this.#memory.asOfNow(held),
       expiresInMs: held.remainingMs(nowMs),
       atMs: held.redisMs(nowMs),
       heldMs: nowMs - arrivedAtMs,
@@ -93,19 +96,17 @@ export class GetReplies {
   }
 
   #refusal(source: string, caller: string, cause: Failure, arrivedAtMs: number): Uint8Array {
-    const { clock, metrics } = this.#ports;
-    metrics.requestServed(source, caller, 'none', cause.code, clock.elapsedMs() - arrivedAtMs);
+    this.#metrics.requestServed(source, caller, 'none', cause.code, this.#clock.elapsedMs() - arrivedAtMs);
     return encode({ v: 1, error: cause });
   }
 
   /** Of what is answered at once: only where its caller has the trace recorded. It is most of what a broker does. */
   #isWorthASpan(request: ServiceRequest): boolean {
-    return this.#ports.tracing.isOn && request.trace?.isSampled === true;
+    return this.#tracing.isOn && request.trace?.isSampled === true;
   }
 
   #start(request: ServiceRequest, facts: SpanFacts): Span {
-    const { tracing } = this.#ports;
-    if (!tracing.isOn) return noSpan;
-    return tracing.start('get', request.trace, { caller: request.caller, ...facts });
+    if (!this.#tracing.isOn) return noSpan;
+    return this.#tracing.start('get', request.trace, { caller: request.caller, ...facts });
   }
 }

@@ -1,6 +1,7 @@
 import { within, type Clock } from '@token-broker/foundation';
 import { decode, failure, getRequestSchema, LIMITS, type Failure, type GetRequest } from '@token-broker/protocol';
 import type { FlightOutcome, FlightPlan, FlightPorts } from '../flight/flight-plan.js';
+import type { Memory } from '../memory/memory.js';
 import type { Held } from '../tokens/held.js';
 import type { ServiceRequest } from '../ports/bus.js';
 import type { SlotAddress } from '../ports/store.js';
@@ -38,13 +39,20 @@ export interface GetTokenPorts extends FlightPorts {
 /** Answers `get`: from memory at once, else by a flight that all callers of the slot in this process share. */
 export class GetToken {
   readonly #ports: GetTokenPorts;
+  // What a hit needs lies ready in fields of its own: to find it among so many ports takes longer than the rest of the hit.
   readonly #clock: Clock;
+  readonly #memory: Memory;
+  readonly #routes: Routes;
+  readonly #leaseMs: number;
   readonly #flights: JoinedFlights;
   readonly #replies: GetReplies;
 
   constructor(ports: GetTokenPorts) {
     this.#ports = ports;
     this.#clock = ports.clock;
+    this.#memory = ports.memory;
+    this.#routes = ports.routes;
+    this.#leaseMs = ports.leaseMs;
     this.#flights = new JoinedFlights(ports);
     this.#replies = new GetReplies(ports);
   }
@@ -55,7 +63,7 @@ export class GetToken {
 
   handle(request: ServiceRequest): Uint8Array | Promise<Uint8Array> {
     const arrivedAtMs = this.#clock.elapsedMs();
-    const route = request.body.length === 0 ? this.#ports.routes.plain(request) : undefined;
+    const route = request.body.length === 0 ? this.#routes.plain(request) : undefined;
     if (route === undefined) return this.#resolved(request, arrivedAtMs);
     return (
       this.#fromMemory(request, route, {}, arrivedAtMs) ??
@@ -116,7 +124,7 @@ export class GetToken {
     const { caller, target } = request;
     const body: GetRequest | Failure = request.body.length === 0 ? {} : this.#parse(request);
     if (isFailure(body)) return this.#replies.refusalAtOnce(request, body, arrivedAtMs);
-    const route = this.#ports.routes.resolve(caller, target, parametersOf(body));
+    const route = this.#routes.resolve(caller, target, parametersOf(body));
     if (isFailure(route)) return this.#replies.refusalAtOnce(request, route, arrivedAtMs);
     if (body.deadlineMs !== undefined && body.deadlineMs <= 0)
       return this.#replies.refusalAtOnce(request, failure('DEADLINE', 'the deadline is past'), arrivedAtMs);
@@ -129,9 +137,9 @@ export class GetToken {
 
   /** Also what is in memory already is for the owner of the subject token alone. */
   async #forSubject(route: Route, wish: GetRequest, asked: Asked): Promise<Uint8Array> {
-    const { subjectCheck, routes } = this.#ports;
+    const { subjectCheck } = this.#ports;
     const waitMs = (wish.deadlineMs ?? DEFAULT_DEADLINE_MS) - (this.#clock.elapsedMs() - asked.arrivedAtMs);
-    const ended = await within(this.#clock, waitMs, checkedRoute(subjectCheck, routes, route));
+    const ended = await within(this.#clock, waitMs, checkedRoute(subjectCheck, this.#routes, route));
     const checked = ended.inTime ? ended.value : failure('DEADLINE', 'the subject token could not be checked in time');
     asked.span.event('subject checked', { outcome: isFailure(checked) ? checked.code : 'ok' });
     if (isFailure(checked)) return this.#replies.refusal(route, checked, asked);
@@ -156,10 +164,9 @@ export class GetToken {
   }
 
   #inMemory(route: Route, wish: GetRequest, nowMs: number): Held | undefined {
-    const { memory } = this.#ports;
-    const held = memory.use(route.address.slot, nowMs);
+    const held = this.#memory.use(route.address.slot, nowMs);
     if (held === undefined || !this.#suits(held, route, wish, nowMs)) return undefined;
-    if (held.epoch !== memory.view(route.address.partition).epoch) return undefined;
+    if (held.epoch !== this.#memory.view(route.address.partition).epoch) return undefined;
     return this.#hasLease(route, nowMs) ? held : undefined;
   }
 
@@ -185,7 +192,7 @@ export class GetToken {
       const ended = await within(this.#clock, deadlineMs - this.#clock.elapsedMs(), work);
       // From here to the answer nothing is awaited: what holds now holds in the reply.
       const nowMs = this.#clock.elapsedMs();
-      const current = this.#ports.routes.current(route);
+      const current = this.#routes.current(route);
       if (isFailure(current)) return this.#replies.refusal(route, current, asked);
       // What was found out about the tokens of its subject holds for the configuration of before.
       if (current !== route && current.subject !== undefined) return this.#forSubject(current, wish, asked);
@@ -208,7 +215,7 @@ export class GetToken {
       }
       const { held, layer } = outcome;
       // What was awaited may have died meanwhile, or have been read before what this caller knows of.
-      if (!this.#ports.memory.stillCounts(held) || !this.#hasSeen(held, wish)) continue;
+      if (!this.#memory.stillCounts(held) || !this.#hasSeen(held, wish)) continue;
       if (!held.isFreshFor(layer === 'flight' ? 0 : minTtlMs, nowMs)) {
         want = held.generation;
         continue;
@@ -232,7 +239,7 @@ export class GetToken {
   }
 
   #hasLease(route: Route, nowMs: number): boolean {
-    return this.#ports.memory.view(route.address.partition).hasLease(nowMs, this.#ports.leaseMs);
+    return this.#memory.view(route.address.partition).hasLease(nowMs, this.#leaseMs);
   }
 
   /** Whether an answer with this token is as new as the invalidations that the caller knows of. */
@@ -240,24 +247,24 @@ export class GetToken {
     return (
       after === undefined ||
       after.epoch < held.epoch ||
-      (after.epoch === held.epoch && after.vseq <= this.#ports.memory.asOfNow(held))
+      (after.epoch === held.epoch && after.vseq <= this.#memory.asOfNow(held))
     );
   }
 
   #tooShort(route: Route, minTtlMs: number): number {
-    const held = this.#ports.memory.peek(route.address.slot);
+    const held = this.#memory.peek(route.address.slot);
     if (held === undefined || held.dead || held.address.recipe !== route.address.recipe) return 0;
     return held.isFreshFor(minTtlMs, this.#clock.elapsedMs()) ? 0 : held.generation;
   }
 
   /** The old token while it is good, where a new one cannot be had; flagged where Redis is the reason. */
   #fallback(route: Route, wish: GetRequest, cause: Failure, asked: Asked): Uint8Array | Promise<Uint8Array> {
-    const { memory, maxStalenessMs } = this.#ports;
+    const { maxStalenessMs } = this.#ports;
     const nowMs = this.#clock.elapsedMs();
-    const held = memory.peek(route.address.slot);
+    const held = this.#memory.peek(route.address.slot);
     const isUsable = held !== undefined && this.#suits(held, route, { ...wish, minTtlMs: 0 }, nowMs);
     if (!isUsable) return this.#withoutRedis(route, wish, cause, asked);
-    const { leasedAtMs } = memory.view(route.address.partition);
+    const { leasedAtMs } = this.#memory.view(route.address.partition);
     const verified = this.#hasLease(route, nowMs);
     const isWithinBound = leasedAtMs !== undefined && nowMs - leasedAtMs < maxStalenessMs;
     if (!verified && !isWithinBound) return this.#withoutRedis(route, wish, cause, asked);

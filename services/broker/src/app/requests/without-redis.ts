@@ -173,10 +173,8 @@ export class WithoutRedis {
     const { lifeMs } = issued;
     // Above what died, and below whatever Redis will claim: its generations are microseconds of its clock.
     const generation = Math.max(memory.peek(slot)?.generation ?? 0, wish.minGeneration ?? 0, view.greatestFloor) + 1;
-    const template = new ReplyTemplate({
-      ...{ v: 1, slot, partition, epoch: view.epoch, generation, lifeMs: Math.floor(lifeMs) },
-      ...{ ...tokenOf(issued), timing },
-    });
+    const fixed = { v: 1, slot, partition, epoch: view.epoch, generation, lifeMs: Math.floor(lifeMs) };
+    const template = new ReplyTemplate({ ...fixed, ...tokenOf(issued) }, timing);
     return template.render({
       asOf: view.applied,
       expiresInMs: expiresAtMs - nowMs,

@@ -54,6 +54,8 @@ it('leaves no moment without a token: callers have the old one until the new one
 
 it('ends nothing of a slot whose successor cannot be had, and says so', async () => {
   const [a, b] = [await get('a'), await get('b')];
+  // What a fetch leaves for after its answer.
+  await clock.advance(0);
   cluster.idp.answer = (_, { audience }) => (audience === 'b' ? refused('IDP_UNAVAILABLE', 9_000) : undefined);
   const reply = await replace();
   expect(reply).toMatchObject({ complete: true, slots: 1, graceful: { replaced: 1, failed: 1 } });

@@ -1,3 +1,5 @@
+import type { Timing } from '@token-broker/protocol';
+
 /** What differs between two replies with the same token. */
 export interface ReplyMoment {
   readonly asOf: number;
@@ -7,17 +9,20 @@ export interface ReplyMoment {
   readonly verified: boolean;
 }
 
-const FIELDS = ['asOf', 'expiresInMs', 'atMs', 'heldMs'] as const;
 /** 2^53 has 16 digits. JSON allows white space before a number: a field of fixed width needs no new serialisation. */
 const WIDTH = 16;
 const BLANK = ' '.repeat(WIDTH);
 /** The moment's members: the same for every token. */
-const TAIL = `${FIELDS.map((field) => `,"${field}":${BLANK}`).join('')},"verified":true}`;
-const TAIL_BYTES = Buffer.from(TAIL);
+const TAIL = `,"asOf":${BLANK},"expiresInMs":${BLANK},"atMs":${BLANK},"heldMs":${BLANK},"verified":true}`;
 /** Where each number is in the tail. */
-const OFFSETS = FIELDS.map((field) => TAIL.indexOf(BLANK, TAIL.indexOf(`"${field}":`)));
+const [AS_OF_AT, EXPIRES_IN_MS_AT, AT_MS_AT, HELD_MS_AT] = (['asOf', 'expiresInMs', 'atMs', 'heldMs'] as const).map(
+  (field) => TAIL.indexOf(BLANK, TAIL.indexOf(`"${field}":`)),
+) as [number, number, number, number];
 const SPACE = 0x20;
 const ZERO = 0x30;
+
+/** What all tokens of a broker end with: its timing, and the moment's members. */
+const endings = new WeakMap<Timing, Buffer>();
 
 /** Replies that are kept for the millisecond they are of: so many slots may be asked for all the time. */
 const RECENT_REPLIES = 1_024;
@@ -32,7 +37,7 @@ interface Rendered extends ReplyMoment {
  * keeps a reference until it flushes) and writes the numbers of the moment into their places. Callers of the same millisecond
  * share one copy, which nobody changes.
  *
- * It is kept as a string: of a million, a buffer each would take half as much again, and the token could not be a part of it.
+ * It is kept as a string, and the token in it and nowhere else: of a million, a buffer each would take half as much again.
  */
 export class ReplyTemplate {
   /**
@@ -43,22 +48,24 @@ export class ReplyTemplate {
   static #nextRecent = 0;
 
   /** The members that never change, in ASCII: a character is a byte. */
-  readonly #head: string;
+  readonly #fixed: string;
+  readonly #ending: Buffer;
   #last: Rendered | undefined;
 
-  /** `fixed`: the members that never change; the moment's members come after them. */
-  constructor(fixed: Readonly<Record<string, unknown>>) {
-    this.#head = inAscii(JSON.stringify(fixed)).slice(0, -1);
+  /** `fixed`: the members that never change; the timing and the moment's members come after them. */
+  constructor(fixed: Readonly<Record<string, unknown>>, timing: Timing) {
+    this.#fixed = inAscii(JSON.stringify(fixed));
+    this.#ending = endingOf(timing);
   }
 
+  /** Of its own; what all share is not counted. */
   get bytes(): number {
-    return this.#head.length + TAIL_BYTES.length;
+    return this.#fixed.length;
   }
 
-  /** The same text; where the template holds it, without memory of its own (V8 keeps a slice as a reference). */
-  sharing(text: string): string {
-    const at = this.#head.indexOf(text);
-    return at < 0 ? text : this.#head.slice(at, at + text.length);
+  /** What it was made of, made anew each time. */
+  members(): unknown {
+    return JSON.parse(this.#fixed);
   }
 
   render(moment: ReplyMoment): Uint8Array {
@@ -76,24 +83,25 @@ export class ReplyTemplate {
       last.verified === verified
     )
       return last.reply;
-    const numbers = { asOf, expiresInMs, atMs, heldMs, verified };
-    const reply = this.#rendered(numbers);
+    const reply = this.#rendered(asOf, expiresInMs, atMs, heldMs, verified);
     if (last === undefined) this.#becomeRecent();
-    this.#last = { ...numbers, reply };
+    // Member by member: a spread gives each of them a shape of its own, and whoever looks at many shapes is slow.
+    this.#last = { asOf, expiresInMs, atMs, heldMs, verified, reply };
     return reply;
   }
 
-  #rendered(moment: ReplyMoment): Uint8Array {
-    const tailAt = this.#head.length;
-    const reply = Buffer.allocUnsafe(tailAt + TAIL_BYTES.length);
-    reply.write(this.#head, 0, 'latin1');
-    TAIL_BYTES.copy(reply, tailAt);
-    for (let i = 0; i < FIELDS.length; i++) {
-      const field = FIELDS[i];
-      const offset = OFFSETS[i];
-      if (field !== undefined && offset !== undefined) writeNumber(reply, tailAt + offset, moment[field]);
-    }
-    if (moment.verified) return reply;
+  #rendered(asOf: number, expiresInMs: number, atMs: number, heldMs: number, verified: boolean): Uint8Array {
+    // The ending begins where the brace is that ends what is fixed.
+    const endingAt = this.#fixed.length - 1;
+    const reply = Buffer.allocUnsafe(endingAt + this.#ending.length);
+    reply.write(this.#fixed, 0, 'latin1');
+    this.#ending.copy(reply, endingAt);
+    const tailAt = reply.length - TAIL.length;
+    writeNumber(reply, tailAt + AS_OF_AT, asOf);
+    writeNumber(reply, tailAt + EXPIRES_IN_MS_AT, expiresInMs);
+    writeNumber(reply, tailAt + AT_MS_AT, atMs);
+    writeNumber(reply, tailAt + HELD_MS_AT, heldMs);
+    if (verified) return reply;
     return Buffer.concat([reply.subarray(0, reply.length - 'true}'.length), Buffer.from('false}')]);
   }
 
@@ -104,6 +112,14 @@ export class ReplyTemplate {
     ReplyTemplate.#recent[at] = new WeakRef(this);
     ReplyTemplate.#nextRecent = (at + 1) % RECENT_REPLIES;
   }
+}
+
+function endingOf(timing: Timing): Buffer {
+  const known = endings.get(timing);
+  if (known !== undefined) return known;
+  const ending = Buffer.from(`,"timing":${JSON.stringify(timing)}${TAIL}`);
+  endings.set(timing, ending);
+  return ending;
 }
 
 function inAscii(json: string): string {

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@token-broker/foundation';
+import { delay, type Clock, type Random } from '@token-broker/foundation';
 import { failure, type Failure } from '@token-broker/protocol';
 import { ceilingsFor, type CallClass } from '../../domain/call-class.js';
 import { OwedWrites } from './owed-writes.js';
@@ -54,7 +54,9 @@ export class Governor {
     const { clock, budgets, ownCalls, log } = this.#ports;
     ownCalls.end(source, call, end);
     const request = this.#settleRequest(source, call, end);
-    const settling = sendUntilAnswered(clock, () => budgets.settle(request))
+    // Behind what its flight sends next: the commit is what others wait for.
+    const settling = delay(clock, 0)
+      .then(() => sendUntilAnswered(clock, () => budgets.settle(request)))
       .catch((error: unknown) => {
         // Safe: it counts until it could have reached the provider at the latest. A pause is told by the next call.
         log.warn('quota: the end of a call could not be noted', {

@@ -8,7 +8,7 @@ export interface HttpRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Aborted when nobody waits for the reply any more. */
+  /** Aborted when nobody waits for the reply any more, nor reads the rest of one. */
   readonly signal: AbortSignal;
 }
 
@@ -41,13 +41,12 @@ export class ExchangeError extends Error {
  * One HTTP request and its whole reply. Redirects are refused, and what is read is bounded.
  *
  * @param request its `signal` ends the wait, as far as `fetch` obeys it
- * @throws {ExchangeError} where there is no whole reply; the connection of one that was not read to its end is closed
+ * @throws {ExchangeError} where there is no whole reply: the caller aborts `signal`, which closes the connection of one that was
+ *   not read to its end
  */
 export async function exchange(fetch: HttpFetch, url: string, request: HttpRequest): Promise<Exchange> {
-  const aborter = new AbortController();
-  const signal = AbortSignal.any([request.signal, aborter.signal]);
   try {
-    const { status, headers, body } = await fetch(url, { ...request, signal });
+    const { status, headers, body } = await fetch(url, request);
     if (status >= 300 && status < 400) {
       // Without its query, which may repeat what was sent.
       const location = headers.get('location')?.split(/[?#]/, 1)[0] ?? 'none';
@@ -55,7 +54,6 @@ export async function exchange(fetch: HttpFetch, url: string, request: HttpReque
     }
     return { status, headers, text: await readBounded(body) };
   } catch (error) {
-    aborter.abort();
     throw exchangeErrorOf(error, request.signal);
   }
 }

@@ -65,10 +65,13 @@ export function openHttpClient(options: HttpClientOptions): HttpClient {
       given = [],
     }) {
       const context: FailureContext = { asked, wallMs: clock.wallMs(), detail: detailOf(given) };
+      const aborter = new AbortController();
       try {
-        const sent = { method, headers, ...(body === undefined ? {} : { body }), signal };
+        const either = AbortSignal.any([signal, aborter.signal]);
+        const sent = { method, headers, ...(body === undefined ? {} : { body }), signal: either };
         return ok({ reply: await exchange(pool.fetch, url, sent), context });
       } catch (error) {
+        aborter.abort();
         const known = error instanceof ExchangeError ? error : new ExchangeError('network', innermostMessage(error));
         return err(failureOfExchange(known, context));
       }

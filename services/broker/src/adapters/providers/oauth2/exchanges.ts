@@ -7,6 +7,7 @@ import {
   type HttpFetch,
   type HttpRequest,
 } from '../http/exchange.js';
+import { WholeResponse } from './whole-response.js';
 
 /**
  * The HTTP requests of one call, one after the other: they share one deadline, redirects are refused, and what is read is
@@ -58,7 +59,7 @@ export class Exchanges {
     try {
       // A race, so that the deadline holds whether or not the other side of the port obeys the signal.
       const { status, headers, text } = await Promise.race([this.#exchange(url, request), this.#expiry]);
-      const response = new Response(status === 204 || status === 205 ? null : text, { status, headers });
+      const response = new WholeResponse(text, { status, headers });
       this.#last = { status, headers, text };
       return response;
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { CustomFetch, FetchBody } from 'openid-client';
 import { parseObject } from '../http/json-object.js';
+import { WholeResponse } from './whole-response.js';
 import type { Exchanges } from './exchanges.js';
 
 /** Leads the OAuth library's requests to ours. Its own time limit is left aside: the call has one. */
@@ -22,7 +23,7 @@ export function tokenRequestFetch(exchanges: Exchanges): CustomFetch {
     const isSpelledOut = refreshToken === null || refreshToken === '';
     if (idToken === undefined && !isSpelledOut) return response;
     const kept = isSpelledOut || refreshToken === undefined ? rest : { ...rest, refresh_token: refreshToken };
-    return new Response(JSON.stringify(kept), { status: response.status, headers: response.headers });
+    return new WholeResponse(JSON.stringify(kept), response);
   };
 }
 

@@ -36,27 +36,21 @@ export class ServerMetadataReader {
   readonly #options: ServerMetadataOptions;
   readonly #ports: ServerMetadataPorts;
   readonly #flight = new SingleFlight<Result<oauth.ServerMetadata, ProviderFailure>>();
+  readonly #where: oauth.ServerMetadata | URL;
   #kept: { readonly server: oauth.ServerMetadata; readonly untilMs: number } | undefined;
 
   constructor(options: ServerMetadataOptions, ports: ServerMetadataPorts) {
     this.#options = options;
     this.#ports = ports;
+    this.#where = whereIs(options.endpoint);
   }
 
   /** Ends within `timeoutMs`. */
   async read(): Promise<Result<oauth.ServerMetadata, ProviderFailure>> {
-    const { endpoint } = this.#options;
-    if (endpoint.kind === 'token-endpoint') {
-      const { tokenEndpoint, revocationEndpoint, introspectionEndpoint } = endpoint;
-      return ok({
-        issuer: new URL(tokenEndpoint).origin,
-        token_endpoint: tokenEndpoint,
-        ...(revocationEndpoint === undefined ? {} : { revocation_endpoint: revocationEndpoint }),
-        ...(introspectionEndpoint === undefined ? {} : { introspection_endpoint: introspectionEndpoint }),
-      });
-    }
+    const where = this.#where;
+    if (!(where instanceof URL)) return ok(where);
     if (this.#kept !== undefined && this.#ports.clock.elapsedMs() < this.#kept.untilMs) return ok(this.#kept.server);
-    return this.#flight.join('', () => this.#discover(new URL(endpoint.issuer)));
+    return this.#flight.join('', () => this.#discover(where));
   }
 
   /** An endpoint does not behave like one: it may have moved. */
@@ -111,4 +105,16 @@ export class ServerMetadataReader {
     const isAllowed = protocol === 'https:' || (protocol === 'http:' && allowInsecureHttp);
     return isAllowed ? undefined : `the issuer's metadata name a ${name} that is not https://`;
   }
+}
+
+/** What the configuration says of the endpoints, or the issuer that has to be asked. */
+function whereIs(endpoint: OAuth2Endpoint): oauth.ServerMetadata | URL {
+  if (endpoint.kind === 'issuer') return new URL(endpoint.issuer);
+  const { tokenEndpoint, revocationEndpoint, introspectionEndpoint } = endpoint;
+  return {
+    issuer: new URL(tokenEndpoint).origin,
+    token_endpoint: tokenEndpoint,
+    ...(revocationEndpoint === undefined ? {} : { revocation_endpoint: revocationEndpoint }),
+    ...(introspectionEndpoint === undefined ? {} : { introspection_endpoint: introspectionEndpoint }),
+  };
 }
