@@ -11,6 +11,7 @@ import { machineText } from './harness/machine.js';
 import { profilesText } from './harness/profile.js';
 import { writeResults } from './harness/results.js';
 import { figureText } from './harness/table.js';
+import { assertBundled } from './stack/broker-process.js';
 
 /**
  * Measures the system against bare baselines, in turns, on real servers on this machine:
@@ -48,6 +49,7 @@ if (profile !== undefined) await mkdir(profile, { recursive: true });
 // What is measured is what is shipped: a source condition in the environment would put the sources in its place.
 if (!import.meta.resolve('@token-broker/client').includes('/dist/'))
   throw new Error('the packages are not the built ones');
+assertBundled();
 
 const lines: Line[] = [];
 const failures: string[] = [];

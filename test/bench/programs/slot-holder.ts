@@ -69,16 +69,24 @@ const methods = {
   },
   /** How long the loop is blocked while nothing happens. */
   idleBlockMs: () => longestBlockMs(() => pause(SETTLE_MS)),
-  /** How long it takes until the revocation of a source has been applied, and how long the loop is blocked by it. */
+  /**
+   * How long it takes from the revocation of a source until the last of its slots has been dropped and announced, and how long the
+   * loop is blocked meanwhile.
+   */
   async awaitRevocation() {
-    let tookMs = Number.NaN;
-    const blockedMs = await longestBlockMs(async () => {
-      const startedAtMs = performance.now();
-      // Handles that were attached first are dropped first.
-      while (last?.current !== undefined) await pause(1);
-      tookMs = performance.now() - startedAtMs;
+    let told = 0;
+    let revokedAtMs = Number.NaN;
+    client?.on('revoked', () => {
+      told++;
     });
-    return { blockedMs, tookMs };
+    let sweptMs = Number.NaN;
+    const blockedMs = await longestBlockMs(async () => {
+      while (last?.current !== undefined) await pause(1);
+      revokedAtMs = performance.now();
+      while (told < (client?.stats().entries ?? 0)) await pause(1);
+      sweptMs = performance.now() - revokedAtMs;
+    });
+    return { blockedMs, sweptMs };
   },
 };
 export type SlotHolderMethods = typeof methods;
