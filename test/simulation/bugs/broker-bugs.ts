@@ -57,6 +57,7 @@ export const BROKER_BUGS: readonly Bug[] = [
           const view = this.view(partition);
           if (epoch > view.epoch) this.beginEpoch(partition, epoch, entry.vseq);
           else if (epoch === view.epoch && entry.vseq > view.applied) view.note(entry);
+          return false;
         },
       })),
   },

@@ -113,6 +113,9 @@ export class Broker {
     const recipeKey = (): Uint8Array => this.#configuration.recipeKey;
 
     const memory = new Memory(cluster.partitions, configuration.memory, {
+      onApplied: () => {
+        metrics.invalidationApplied();
+      },
       onInvalidated: (matches) => {
         this.#getToken.detach(matches);
       },
@@ -308,7 +311,6 @@ export class Broker {
       nearCaches,
       inquiries,
       log,
-      metrics,
       broker,
       onReload: () => void this.reload(),
     });

@@ -22,7 +22,7 @@ import type { LeaseKeeper } from './cluster/lease-keeper.js';
 import type { Memory } from './memory/memory.js';
 import type { Notices } from './cluster/notices.js';
 import type { Bus } from './ports/bus.js';
-import type { Log, Metrics } from './ports/telemetry.js';
+import type { Log } from './ports/telemetry.js';
 import type { Publisher } from './cluster/publisher.js';
 import type { Sources } from './sources/sources.js';
 
@@ -39,18 +39,17 @@ export interface EventListenerPorts {
   readonly nearCaches: Acknowledgements;
   readonly inquiries: Inquiries;
   readonly log: Log;
-  readonly metrics: Metrics;
   readonly broker: string;
   readonly onReload: () => void;
 }
 
 /** Hears what peers and near caches say. Events are hints: each may come late, twice, out of order or never. */
 export function listenToEvents(ports: EventListenerPorts): void {
-  const { bus, subjects, memory, leaseKeeper, publisher, peers, nearCaches, metrics, broker } = ports;
+  const { bus, subjects, memory, leaseKeeper, publisher, peers, nearCaches, broker } = ports;
 
   const invalidations = { schema: invalidationSchema, isUsual: isUsualInvalidation };
   on(ports, subjects.invalidation('*'), invalidations, (message) => {
-    metrics.invalidationApplied(applyInvalidation(memory, message));
+    applyInvalidation(memory, message);
     if (message.ackTo !== undefined && message.ackTo !== broker) publisher.applied(message.ackTo, message.id);
   });
 

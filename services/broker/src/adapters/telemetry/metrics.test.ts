@@ -126,7 +126,7 @@ describe('createMetrics', () => {
         'events_published_total{kind="heartbeat",outcome="lost"}': 1,
       },
     ],
-    ['invalidationApplied', (metrics) => metrics.invalidationApplied(4), { 'invalidations_applied_total{}': 4 }],
+    ['invalidationApplied', (metrics) => metrics.invalidationApplied(), { 'invalidations_applied_total{}': 1 }],
     [
       'eventsReplayed',
       (metrics) => {

@@ -164,7 +164,7 @@ export function createMetrics(
     storeFailed: (command) => storeFailures.inc({ command: commands.of(command) }),
     recordUnreadable: (reason) => unreadable.inc({ reason }),
     eventPublished: (kind, delivered) => events.inc({ kind, outcome: delivered ? 'delivered' : 'lost' }),
-    invalidationApplied: (count) => invalidations.inc(count),
+    invalidationApplied: () => invalidations.inc(),
     eventsReplayed: (to, count) => replayed.inc({ to }, count),
     refreshed: (source, lagMs) => refreshLag.observe({ source: sources.of(source) }, seconds(lagMs)),
     rejectedReported: (source, outcome) => rejected.inc({ source: sources.of(source), outcome }),

@@ -185,9 +185,9 @@ export class LeaseKeeper {
       const isBehind = asOf.epoch > view.epoch || asOf.vseq > view.applied;
       if (isBehind) memory.beginEpoch(partition, asOf.epoch, asOf.vseq);
     } else {
-      for (const entry of entries) memory.apply(partition, asOf.epoch, entry);
-      metrics.invalidationApplied(entries.length);
-      if (entries.length > 0) metrics.eventsReplayed('broker', entries.length);
+      // An event, or a revocation of our own, may have been faster than this reply.
+      const news = entries.filter((entry) => memory.apply(partition, asOf.epoch, entry)).length;
+      if (news > 0) metrics.eventsReplayed('broker', news);
     }
     view.leasedAtMs = asOf.sentAtMs;
     view.leasedRedisMs = asOf.redisMs;

@@ -7,7 +7,12 @@ import { Memory } from './memory.js';
 const MANY = 9_000;
 
 function memoryOf(count: number): Memory {
-  const ignore = { onInvalidated: () => undefined, onHeld: () => undefined, onBehind: () => undefined };
+  const ignore = {
+    onApplied: () => undefined,
+    onInvalidated: () => undefined,
+    onHeld: () => undefined,
+    onBehind: () => undefined,
+  };
   const memory = new Memory(1, { maxEntries: 2 * MANY, maxBytes: 1e9 }, ignore);
   memory.beginEpoch(0, 1, 0);
   for (let index = 0; index < count; index++) memory.put(heldOf(index));

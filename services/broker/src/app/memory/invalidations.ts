@@ -23,22 +23,18 @@ export function changeOf(partition: number, epoch: number, entry: LogEntry, sour
   }
 }
 
-/** Applies what another broker has broadcast; afterwards nothing of it is answered from here. */
-export function applyInvalidation(memory: Memory, message: Invalidation): number {
-  let applied = 0;
+/** Applies what a broker has broadcast; afterwards nothing of it is answered from here. */
+export function applyInvalidation(memory: Memory, message: Invalidation): void {
   for (const change of message.changes) {
     if (change.partition >= memory.views.length) continue;
     const { vseq, floor } = change;
-    for (const target of targetsOf(change)) memory.apply(change.partition, change.epoch, { vseq, floor, target });
-    applied++;
+    memory.apply(change.partition, change.epoch, { vseq, floor, target: targetOf(change) });
   }
-  return applied;
 }
 
-function targetsOf(change: Change): InvalidationTarget[] {
-  if (change.slot !== undefined) return [{ kind: 'slot', slot: change.slot }];
+function targetOf(change: Change): InvalidationTarget {
+  if (change.slot !== undefined) return { kind: 'slot', slot: change.slot };
   const [only, ...others] = change.sources ?? [];
-  if (only === undefined) return [{ kind: 'all' }];
   // Several sources share one number in the sequence: everything at or below the floor is the safe reading.
-  return others.length > 0 ? [{ kind: 'all' }] : [{ kind: 'source', source: only }];
+  return only === undefined || others.length > 0 ? { kind: 'all' } : { kind: 'source', source: only };
 }

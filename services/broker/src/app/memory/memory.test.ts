@@ -7,7 +7,12 @@ import type { InvalidationTarget, LogEntry } from '../ports/store.js';
 
 const SLOTS = ['AAAAAAAAAAAAAAAAAAAAAA', 'AAAAAAAAAAAAAAAAAAAAAE', 'BBBBBBBBBBBBBBBBBBBBBA'] as const;
 const SOURCES = ['s1', 's2', 's1'] as const;
-const IGNORE: MemoryListener = { onInvalidated: () => undefined, onHeld: () => undefined, onBehind: () => undefined };
+const IGNORE: MemoryListener = {
+  onApplied: () => undefined,
+  onInvalidated: () => undefined,
+  onHeld: () => undefined,
+  onBehind: () => undefined,
+};
 const UNBOUNDED = { maxEntries: 1_000, maxBytes: 1e9 };
 
 function heldOf(slot: string, generation: number, vseq: number, epoch = 1): Held {

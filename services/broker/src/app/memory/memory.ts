@@ -6,6 +6,8 @@ import type { AsOf, InvalidationTarget, LogEntry } from '../ports/store.js';
 
 /** What the rest of the broker does when tokens die. */
 export interface MemoryListener {
+  /** An invalidation that was not applied before. */
+  onApplied(): void;
   /** Callers from now on must not join what is in the air for these slots. */
   onInvalidated(matches: (slot: string, source: string) => boolean): void;
   /** A token that was not held before: plan for it. */
@@ -120,17 +122,19 @@ export class Memory {
     this.#listener.onBehind();
   }
 
-  /** Drops what one invalidation forbids, whether or not it is the next in order. */
-  apply(partition: number, epoch: number, entry: LogEntry): void {
+  /** Drops what one invalidation forbids, whether or not it is the next in order. `false`: it was applied before. */
+  apply(partition: number, epoch: number, entry: LogEntry): boolean {
     const view = this.view(partition);
-    if (epoch < view.epoch) return;
+    const isNews = epoch > view.epoch || (epoch === view.epoch && entry.vseq > view.applied);
+    if (!isNews) return false;
+    this.#listener.onApplied();
     if (epoch > view.epoch) {
       this.beginEpoch(partition, epoch, entry.vseq);
-      return;
+      return true;
     }
-    if (entry.vseq <= view.applied) return;
     if (!view.note(entry)) this.#listener.onBehind();
     this.#drop(partition, entry.target, entry.floor);
+    return true;
   }
 
   #drop(partition: number, target: InvalidationTarget, floor: number): void {

@@ -53,7 +53,7 @@ export interface Metrics {
   storeFailed(command: string): void;
   recordUnreadable(why: 'unknown-key' | 'later-layout' | 'corrupt'): void;
   eventPublished(kind: 'refreshed' | 'invalidation' | 'heartbeat', delivered: boolean): void;
-  invalidationApplied(count: number): void;
+  invalidationApplied(): void;
   /** Invalidations that an event did not bring: read from the log, or told to a near cache that asked what it missed. */
   eventsReplayed(to: 'broker' | 'near-cache', count: number): void;
   refreshed(source: string, lagMs: number): void;

@@ -1,3 +1,4 @@
+import { delay } from '@token-broker/foundation';
 import { SeededRandom, VirtualClock } from '@token-broker/testing';
 import { describe, expect, it } from 'vitest';
 import { FakeCluster, TICK_MS, type Replica, type Reply } from '../fakes/fake-cluster.js';
@@ -161,6 +162,39 @@ it('says that nothing was broadcast when the event got nowhere, although the lin
 });
 
 describe('events', () => {
+  it('are counted once, whether they came by an event, from the log, or were made here', async () => {
+    const cluster = await clusterOf(3);
+    const [one, two, three] = cluster.replicas;
+    // The first reads its own revocation in the log before it has the reply; the second is answered what an event has told it.
+    let isHeldUp = false;
+    if (one !== undefined)
+      one.store.wire = { fromRedis: (name) => (name === 'revoke' ? delay(clock, 2 * TICK_MS) : undefined) };
+    if (two !== undefined)
+      two.store.wire = {
+        toRedis: (name) => {
+          if (name !== 'lease' || isHeldUp) return;
+          isHeldUp = true;
+          return delay(clock, 2.5 * TICK_MS);
+        },
+      };
+    const reply = revoke(first(cluster));
+    await clock.advance(2 * LEASE_MS);
+    expect(await reply).toMatchObject({ complete: true });
+    const partitions = cluster.redis.partitions.length;
+    const counts = [one, two, three].map((replica) => [
+      replica?.metrics.count('invalidationApplied'),
+      replica?.metrics.calls.flatMap(([name, to, count]) =>
+        name === 'eventsReplayed' && to === 'broker' ? [count] : [],
+      ),
+    ]);
+    const ones = Array.from({ length: partitions }, () => 1);
+    expect(counts).toEqual([
+      [partitions, ones],
+      [partitions, []],
+      [partitions, ones],
+    ]);
+  });
+
   it('that come twice or not at all change nothing', async () => {
     const cluster = await clusterOf(3);
     cluster.nats.fate = (_, to) => (to === 'b2' ? 'twice' : 'lose');
