@@ -47,9 +47,13 @@ if usableUntil <= now or nowUs - claimed > MAX_FLIGHT_US then return reply('expi
 if hash == deadHash or (recordIsDead and record.hash == hash) then return reply('replayed') end
 if recordIsDead or (rejected and record.hash ~= hash) then deadHash = record.hash end
 
+-- A token that has ended with its source, and might have been handed out until then: whoever counts what ended counts it.
+local ended = recordIsDead and record.sealed and record.epoch == epoch and record.expiresAt > now and record.generation
+
 redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[4], 'generation', text(claimed), 'epoch', epoch, 'expiresAt', text(expiresAt), 'usableUntil', text(usableUntil),
   'recipe', recipe, 'sealed', ARGV[13], 'attempt', attempt, 'hash', hash, 'deadHash', deadHash or '', 'source', source, 'provider', provider)
+if ended then redis.call('HSET', KEYS[4], 'ended', text(ended)) end
 redis.call('PEXPIREAT', KEYS[4], text((deadHash or '') == '' and expiresAt or math.max(expiresAt, keptUntil)))
 redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', text(now))
 redis.call('ZADD', KEYS[8], text(expiresAt), slot)

@@ -7,10 +7,11 @@
 -- not depend on room.
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now))
 local target = ARGV[3]
-local seenEpoch, seenFloor, seenVseq = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+):(%d+):(%d+)$')
-local floor, at
+local note = redis.call('GET', KEYS[4]) or ''
+local seenEpoch, seenFloor, seenVseq, seenReplaced = string.match(note, '^(%d+):(%d+):(%d+):(%d+)$')
+local floor, at, replaced
 if seenEpoch == epoch then
-  floor, at = number(seenFloor), number(seenVseq) -- sent again after a lost reply: the same revocation
+  floor, at, replaced = number(seenFloor), number(seenVseq), number(seenReplaced) -- sent again after a lost reply: the same revocation
 else
   -- Nothing above what was claimed: a floor of the future would kill what is fetched from here on.
   floor = ARGV[6] ~= '' and math.min(number(ARGV[6]), generation) or nextGeneration()
@@ -18,7 +19,8 @@ else
   -- Whether the generation in this hash is dead by it; what is no hash of ours is.
   local function dies(key, field) return ARGV[6] == '' or number(redis.pcall('HGET', key, field)) <= floor end
   if slot then
-    floor = math.max(floor, number(redis.call('GET', KEYS[6])))
+    replaced = number(redis.call('GET', KEYS[6]))
+    floor = math.max(floor, replaced)
     redis.call('SET', KEYS[6], text(floor), 'PX', ARGV[4])
     local isOver = true
     if not dies(KEYS[5], 'generation') then
@@ -34,7 +36,8 @@ else
     if dies(KEYS[8], 'version') then redis.call('DEL', KEYS[8]) end
     if isOver then redis.call('ZREM', KEYS[9], slot) end
   else
-    floor = math.max(floor, number(redis.call('HGET', KEYS[1], 'cutoff:' .. target)))
+    replaced = number(redis.call('HGET', KEYS[1], 'cutoff:' .. target))
+    floor = math.max(floor, replaced)
     redis.call('HSET', KEYS[1], 'cutoff:' .. target, text(floor))
   end
   invalidate(target, floor)
@@ -44,6 +47,6 @@ local source = string.match(target, '^source:(.+)$')
 if source and ARGV[5] ~= '' and number(ARGV[5]) > number(redis.call('HGET', KEYS[1], 'changed:' .. source)) then
   redis.call('HSET', KEYS[1], 'changed:' .. source, ARGV[5])
 end
-redis.call('SET', KEYS[4], epoch .. ':' .. text(floor) .. ':' .. text(at), 'PX', 600000)
+redis.call('SET', KEYS[4], epoch .. ':' .. text(floor) .. ':' .. text(at) .. ':' .. text(replaced), 'PX', 600000)
 local brokers = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. text(now), '+inf')
-return reply('ok', text(floor), text(at), text(epochBeganMs), unpack(brokers))
+return reply('ok', text(floor), text(at), text(epochBeganMs), text(replaced), unpack(brokers))

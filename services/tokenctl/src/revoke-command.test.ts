@@ -108,6 +108,17 @@ describe('revoke', () => {
     expect(outcome.stdout.startsWith('Revoked')).toBe(!('complete' in what));
   });
 
+  it.each([
+    [{ truncated: true }, /^Revoked EVERY .*: more than 12 tokens, in/],
+    [{ slots: undefined }, /^Revoked EVERY .*: an unknown number of tokens, in/],
+  ])('says what brokers could not count, which is no failure: %j', async (what, text) => {
+    const outcome = await run(['revoke', '--all', '--yes', '--reason', 'test', '--fail-if-nothing'], {
+      revoke: () => Promise.resolve({ ...REVOKED, ...what }),
+    });
+    expect(outcome.code).toBe(0);
+    expect(outcome.stdout).toMatch(text);
+  });
+
   it('says that nothing matched, which is a failure only by wish', async () => {
     const revoke = (): Promise<RevokeReply> => Promise.resolve({ ...REVOKED, slots: 0 });
     const outcome = await run(['revoke', '--source', 'payments', '--yes', '--reason', 'test'], { revoke });

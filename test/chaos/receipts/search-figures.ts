@@ -42,7 +42,7 @@ export async function measureSearches(options: {
     const measure = async (selector: Selector, more: object = {}): Promise<SearchFigure> => {
       const calledAtMs = machineMs();
       const { value, blockedMs } = await whileWatched(() => operator.revoke({ selector, reason: 'a figure', ...more }));
-      return { slots: value.slots, tookMs: machineMs() - calledAtMs, blockedMs };
+      return { slots: value.slots ?? 0, tookMs: machineMs() - calledAtMs, blockedMs };
     };
     progress(`fetching ${String(slots)} tokens`);
     const [token = ''] = await fetchAll(connection, slots);

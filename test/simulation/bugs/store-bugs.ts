@@ -53,7 +53,7 @@ export const STORE_BUGS: readonly Bug[] = [
           } catch (error) {
             if (!(error instanceof StoreError)) throw error;
             const asOf = { epoch: 0, vseq: 0, redisMs: clock.wallMs(), sentAtMs: clock.elapsedMs() };
-            return { asOf, partition, floor: 0, vseq: 0, epochBeganMs: 0, brokers: [], replicas: 1 };
+            return { asOf, partition, floor: 0, replaced: 0, vseq: 0, epochBeganMs: 0, brokers: [], replicas: 1 };
           }
         },
         confirm: (...args) => store.confirm(...args).catch(() => true),

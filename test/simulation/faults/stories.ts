@@ -56,14 +56,20 @@ export const STORIES: readonly FaultKind[] = [
     begin: ({ world, broker, size }) => {
       const link = world.redis.linkOf(broker.process);
       const { events } = broker;
-      link.replyDelayMs = 850 * size;
-      const deafened = world.loop.after(2_500, () => {
+      link.replyDelayMs = 400 + 450 * size;
+      let isOver = false;
+      const deafen = (): void => {
+        if (isOver) return;
         link.blocked = true;
         events.toClient.blocked = true;
         void world.operator.revoke({ all: true }, false);
+      };
+      world.loop.after(2_500, () => {
+        // Its last lease has just been written, in every partition, and the answer is on its way.
+        world.once('redis:lease:after', broker.process, () => world.loop.after(2 * world.shape.redisLatencyMs, deafen));
       });
       return () => {
-        deafened.cancel();
+        isOver = true;
         link.blocked = false;
         link.replyDelayMs = 0;
         events.toClient.blocked = false;

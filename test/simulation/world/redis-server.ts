@@ -95,6 +95,7 @@ export class RedisServer {
       generations: (...args) => limit('read', inner.generations(...args)),
       list: (...args) => limit('list', inner.list(...args)),
       scan: (...args) => limit('scan', inner.scan(...args)),
+      count: (request) => limit('count', inner.count(request)),
       pause: (...args) => limit('pause', inner.pause(...args)),
       present: (...args) => limit('presence', inner.present(...args)),
       presences: () => limit('presence', inner.presences()),

@@ -48,6 +48,11 @@ export class World implements Surroundings {
   readonly counts = { refusals: new Map<string, number>() };
   /** Calls that ended without a token, by when they were made. */
   readonly refusals: { readonly askedAtMs: number; readonly code: string }[] = [];
+  readonly #expected: {
+    readonly point: Point;
+    readonly process: SimulatedProcess;
+    readonly happen: () => void;
+  }[] = [];
   /** Told of each point that the world passes, with the process that is at it. */
   onPass: (point: Point, process: SimulatedProcess | undefined) => void = () => undefined;
 
@@ -108,8 +113,15 @@ export class World implements Surroundings {
     return Math.max(...this.brokers.map(({ process }) => process.clock.jumpedAtMs ?? Number.NEGATIVE_INFINITY));
   }
 
+  /** Lets something happen when a process passes a point next. */
+  once(point: Point, process: SimulatedProcess, happen: () => void): void {
+    this.#expected.push({ point, process, happen });
+  }
+
   pass(point: Point, process: SimulatedProcess | undefined): void {
     if (point === 'revocation-ordered' || point === 'floor-raised') this.bareCaller.wake();
+    const index = this.#expected.findIndex((one) => one.point === point && one.process === process);
+    if (index >= 0) this.#expected.splice(index, 1)[0]?.happen();
     this.onPass(point, process);
   }
 

@@ -55,8 +55,10 @@ export const revokeReplySchema = z.object({
   v: version,
   id: z.string(),
   dryRun: z.boolean(),
-  /** Tokens in Redis that went, or would go. */
-  slots: ordinal,
+  /** Tokens in Redis that went, or would go. Absent: they went, and Redis failed before they were counted. */
+  slots: ordinal.optional(),
+  /** There are more: only so many were counted. */
+  truncated: z.boolean().optional(),
   /** The same by source, the first thousand sources. */
   sources: z.array(z.object({ name: identifier, slots: ordinal })).optional(),
   /** Fetches in the air whose token might be meant: discarded without a look. */

@@ -8,7 +8,7 @@ import { MAX_REASON_CHARACTERS, once, requireReason } from '../option-parsers.js
 import { dropCached } from '../dropped-tokens.js';
 import { showWaiting } from '../output/progress.js';
 import { counted } from '../output/texts.js';
-import { describeSelector, renderRevocation } from '../output/revocation-page.js';
+import { describeSelector, renderRevocation, tokensOf } from '../output/revocation-page.js';
 import type { Door } from '../surroundings.js';
 import { selectorOf, withSelectorOptions, type SelectorOptions } from './revoke-selector.js';
 
@@ -110,9 +110,9 @@ async function isWanted(
   selector: Selector,
   { atProvider }: RevokeOptions,
 ): Promise<boolean> {
-  const { slots, nearCaches, unjudged = 0 } = await door.operator.revoke({ selector, dryRun: true });
+  const { nearCaches, unjudged = 0, ...counts } = await door.operator.revoke({ selector, dryRun: true });
   const unknown = unjudged === 0 ? '' : ` (${String(unjudged)} more cannot be judged, and stay)`;
-  const what = `${describeSelector(selector)}: ${counted(slots, 'token')}${unknown}, ${counted(nearCaches, 'near cache')}`;
+  const what = `${describeSelector(selector)}: ${tokensOf(counts)}${unknown}, ${counted(nearCaches, 'near cache')}`;
   return surroundings.confirm(`Revoke ${what}${atProvider === true ? ', at the identity provider too' : ''}?`);
 }
 

@@ -20,6 +20,12 @@ export function describeSelector(selector: Selector): string {
   return `the tokens of source ${selector.source}`;
 }
 
+/** How many tokens went, or would go, as far as the broker has counted. */
+export function tokensOf({ slots, truncated }: Pick<RevokeReply, 'slots' | 'truncated'>): string {
+  if (slots === undefined) return 'an unknown number of tokens';
+  return truncated === true ? `more than ${counted(slots, 'token')}` : counted(slots, 'token');
+}
+
 /** What is true after a revocation, in plain words: never more than the brokers said. */
 export function renderRevocation(selector: Selector, reply: RevokeReply, style: Style): string {
   const lines = reply.dryRun ? dryRunLines(selector, reply) : doneLines(selector, reply, style);
@@ -32,7 +38,7 @@ function dryRunLines(selector: Selector, reply: RevokeReply): string[] {
   return [
     slots === 0
       ? `Nothing matches ${what}.`
-      : `Would revoke ${what}: ${counted(slots, 'token')}, with ${counted(nearCaches, 'near cache')} connected.`,
+      : `Would revoke ${what}: ${tokensOf(reply)}, with ${counted(nearCaches, 'near cache')} connected.`,
     ...searchLines(reply),
     'Nothing was changed.',
   ];
@@ -59,8 +65,8 @@ function doneLines(selector: Selector, reply: RevokeReply, style: Style): string
   const { nearCaches, receipts, provider, graceful, tookMs } = reply;
   const what = describeSelector(selector);
   const verdict = complete
-    ? `${style.good('Revoked')} ${what}: ${counted(slots, 'token')}, in ${formatDuration(tookMs)}.`
-    : `${style.bad('INCOMPLETE')}: revoking ${what} (${counted(slots, 'token')}) did not finish in ${formatDuration(tookMs)}.`;
+    ? `${style.good('Revoked')} ${what}: ${tokensOf(reply)}, in ${formatDuration(tookMs)}.`
+    : `${style.bad('INCOMPLETE')}: revoking ${what} (${tokensOf(reply)}) did not finish in ${formatDuration(tookMs)}.`;
   // Nothing was ordered where nothing is meant.
   if (id === '') return [`Nothing matched ${what}.`, ...searchLines(reply), ...gracefulLines(graceful, style)];
   const lines = [verdict, ...searchLines(reply), ...gracefulLines(graceful, style)];

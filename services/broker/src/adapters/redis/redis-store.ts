@@ -2,8 +2,10 @@ import type { Clock } from '@token-broker/foundation';
 import {
   StoreError,
   type CommitReply,
-  type FailRequest,
   type CommitRequest,
+  type CountPage,
+  type CountRequest,
+  type FailRequest,
   type InvalidationTarget,
   type LeaseReply,
   type LeaseRequest,
@@ -33,7 +35,7 @@ import {
   type Reply,
 } from './replies.js';
 import { confirmedReplicas, type Durability } from './confirmed-replicas.js';
-import { pauseSource, scanPage } from './scanning.js';
+import { countPage, pauseSource, scanPage } from './scanning.js';
 import { Scripts, toStoreError, type RedisClient } from './scripts.js';
 
 /** Floors outlive every flight that they forbid (see `commit.lua`) by far. */
@@ -202,7 +204,8 @@ export class RedisStore implements Store {
       floor: reply.number(0),
       vseq: reply.number(1),
       epochBeganMs: reply.number(2),
-      brokers: Array.from({ length: reply.length - 3 }, (_, index) => reply.text(index + 3)),
+      replaced: reply.number(3),
+      brokers: Array.from({ length: reply.length - 4 }, (_, index) => reply.text(index + 4)),
       replicas: await confirmedReplicas(this.#client, this.#options),
     };
   }
@@ -277,6 +280,10 @@ export class RedisStore implements Store {
 
   scan(partition: number, cursor: string | undefined, withSealed: boolean): Promise<ScanPage> {
     return scanPage(this.#partitions, this.#keys, partition, cursor, withSealed);
+  }
+
+  count(request: CountRequest, cursor: string | undefined): Promise<CountPage> {
+    return countPage(this.#partitions, this.#keys, request, cursor);
   }
 
   pause(source: string, paused: boolean): Promise<PauseOutcome> {

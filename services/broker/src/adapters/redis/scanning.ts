@@ -1,7 +1,7 @@
-import type { PauseOutcome, ScannedSlot, ScanPage } from '../../app/ports/store.js';
+import type { CountPage, CountRequest, PauseOutcome, ScannedSlot, ScanPage } from '../../app/ports/store.js';
 import type { Keys } from './keys.js';
 import type { PartitionScripts } from './partition-scripts.js';
-import { bytesOf, listOf, numberOf, textOf } from './replies.js';
+import { bytesOf, formatTarget, listOf, numberOf, textOf } from './replies.js';
 import type { ReplyValue } from './scripts.js';
 
 /** About how many slots a page has: opening them takes a broker a few milliseconds. */
@@ -20,6 +20,25 @@ export async function scanPage(
   const reply = await partitions.run('scan', partition, [slots], args);
   const next = reply.text(0);
   return { asOf: reply.asOf, slots: reply.list(1).map(slotOf), next: next === '0' ? undefined : next };
+}
+
+/** How many slots are looked at in one go: a few milliseconds of Redis, in which it does nothing else. */
+const COUNTED_AT_ONCE = 500;
+
+export async function countPage(
+  partitions: PartitionScripts,
+  keys: Keys,
+  { target, partition, above, upTo }: CountRequest,
+  cursor: string | undefined,
+): Promise<CountPage> {
+  const prefixes = (['record', 'floor'] as const).map((kind) => keys.prefix(partition, kind));
+  const { slots } = keys.partition(partition);
+  const args = [...prefixes, formatTarget(target), above ?? '', upTo ?? '', cursor ?? '', COUNTED_AT_ONCE];
+  const reply = await partitions.run('count', partition, [slots], args);
+  const next = reply.text(0);
+  const rows = reply.list(1).map((row) => listOf(row).map(textOf));
+  const bySource = new Map(rows.map(([source = '', many = '']) => [source, numberOf(many)]));
+  return { bySource, next: next === '' ? undefined : next };
 }
 
 /** Every partition keeps the note, so that each claim sees it. */

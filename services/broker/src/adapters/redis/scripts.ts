@@ -22,6 +22,7 @@ const SCRIPTS = {
   policy: { files: ['prelude', 'policy'], keys: 3 },
   list: { files: ['prelude', 'list'], keys: 4 },
   scan: { files: ['prelude', 'scan'], keys: 4 },
+  count: { files: ['prelude', 'count'], keys: 4 },
   pause: { files: ['prelude', 'pause'], keys: 3 },
   presence: { files: ['presence'], keys: 1 },
   journalSpend: { files: ['journal', 'journal-spend'], keys: 2 },

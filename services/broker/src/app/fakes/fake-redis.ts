@@ -18,6 +18,8 @@ export interface FakeRecord {
   readonly forgottenAtMs: number;
   /** Refused by a resource server, and not revoked. */
   readonly rejected: boolean;
+  /** Of the token whose place it took, where that had ended with its source; else 0. */
+  readonly ended: number;
   readonly source: string;
   readonly provider: string;
 }
@@ -66,7 +68,10 @@ export class FakePartition {
   /** Sources that an operator has paused, each with since when. */
   readonly paused = new Map<string, number>();
   readonly brokers = new Map<string, number>();
-  readonly revocations = new Map<string, { readonly epoch: number; readonly floor: number; readonly vseq: number }>();
+  readonly revocations = new Map<
+    string,
+    { readonly epoch: number; readonly floor: number; readonly replaced: number; readonly vseq: number }
+  >();
   readonly slots = new Map<string, FakeSlot>();
 
   slot(name: string): FakeSlot {
@@ -79,8 +84,14 @@ export class FakePartition {
   }
 
   /** The greatest of the slot's floor and the cutoffs above it. */
-  floorOf({ slot, source, provider }: SlotAddress): number {
-    const cutoffs = ['all', `provider:${provider}`, `source:${source}`].map((name) => this.cutoffs.get(name) ?? 0);
+  /** @param assumed cutoffs in the place of those that stand */
+  floorOf(
+    { slot, source, provider }: Pick<SlotAddress, 'slot' | 'source' | 'provider'>,
+    assumed: ReadonlyMap<string, number> = this.cutoffs,
+  ): number {
+    const cutoffs = ['all', `provider:${provider}`, `source:${source}`].map(
+      (name) => assumed.get(name) ?? this.cutoffs.get(name) ?? 0,
+    );
     return Math.max(this.slots.get(slot)?.floor ?? 0, ...cutoffs);
   }
 

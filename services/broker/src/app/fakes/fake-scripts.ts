@@ -116,7 +116,7 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
       const { epoch } = partition;
       slot.record = {
         ...{ generation, epoch, expiresAtMs, usableUntilMs: 0, recipe: '', sealed: undefined, attempt: '' },
-        ...{ tokenHash, deadHash, forgottenAtMs: keptUntilMs, rejected: false, source: '', provider: '' },
+        ...{ tokenHash, deadHash, forgottenAtMs: keptUntilMs, rejected: false, source: '', provider: '', ended: 0 },
       };
     } else if (record?.tokenHash === tokenHash) return refused('lost');
     else if (record !== undefined) slot.record = { ...record, deadHash: tokenHash, forgottenAtMs: keptUntilMs };
@@ -133,9 +133,11 @@ export function commit(script: Script, request: CommitRequest): CommitReply {
   const { epoch } = partition;
   const isGone = isDead || (record?.rejected === true && record.tokenHash !== tokenHash);
   const deadHash = isGone ? record.tokenHash : record?.deadHash;
+  const hasEnded = isDead && record.sealed !== undefined && record.epoch === epoch && record.expiresAtMs > nowMs;
   const token = {
     generation,
     epoch,
+    ended: hasEnded ? record.generation : 0,
     expiresAtMs,
     usableUntilMs,
     sealed,
@@ -211,22 +213,25 @@ export function revoke(
   const { partition, nowMs, replicas } = script;
   let note = partition.revocations.get(id);
   if (note?.epoch !== partition.epoch) {
+    let replaced: number;
     let floor = upTo === undefined ? partition.nextGeneration(nowMs) : Math.min(upTo, partition.generation);
     const dies = (generation: number): boolean => upTo === undefined || generation <= floor;
     if (target.kind === 'slot') {
       const slot = partition.slot(target.slot);
-      floor = slot.floor = Math.max(floor, slot.floor);
+      replaced = slot.floor;
+      floor = slot.floor = Math.max(floor, replaced);
       const { record, flight, channel } = slot;
       if (record !== undefined && dies(record.generation))
         slot.record = { ...record, sealed: undefined, rejected: false };
       if (flight !== undefined && dies(flight.generation)) slot.flight = undefined;
       if (channel !== undefined && dies(channel.version)) slot.channel = undefined;
     } else {
-      floor = Math.max(floor, partition.cutoffs.get(cutoffName(target)) ?? 0);
+      replaced = partition.cutoffs.get(cutoffName(target)) ?? 0;
+      floor = Math.max(floor, replaced);
       partition.cutoffs.set(cutoffName(target), floor);
     }
     partition.invalidate(target, floor);
-    note = { epoch: partition.epoch, floor, vseq: partition.vseq };
+    note = { epoch: partition.epoch, floor, replaced, vseq: partition.vseq };
     partition.revocations.set(id, note);
   }
   if (target.kind === 'source' && policy !== undefined)
@@ -235,6 +240,7 @@ export function revoke(
     asOf: script.asOf(),
     partition: index,
     floor: note.floor,
+    replaced: note.replaced,
     vseq: note.vseq,
     epochBeganMs: partition.epochBeganMs,
     brokers: partition.leased(nowMs),
@@ -258,9 +264,8 @@ export function list(
     const record = unexpired(slot, nowMs);
     if (record?.sealed === undefined || record.epoch !== partition.epoch) continue;
     if ((filter.slot ?? name) !== name || (filter.source ?? record.source) !== record.source) continue;
-    const address = { slot: name, partition: index, source: record.source, provider: record.provider, recipe: '' };
-    if (record.generation <= partition.floorOf(address)) continue;
-    const { source, epoch, generation, expiresAtMs } = record;
+    const { source, provider, epoch, generation, expiresAtMs } = record;
+    if (generation <= partition.floorOf({ slot: name, source, provider })) continue;
     const remainingMs = expiresAtMs - nowMs;
     if (remainingMs <= 0) continue;
     rows.push({ slot: name, partition: index, source, epoch, generation, expiresAtMs, remainingMs });
@@ -284,7 +289,7 @@ function hit({ partition, asOf }: Script, slot: FakeSlot, address: SlotAddress, 
 }
 
 /** Expired records are gone, as by `PEXPIREAT`. */
-function unexpired(slot: FakeSlot, nowMs: number): FakeSlot['record'] {
+export function unexpired(slot: FakeSlot, nowMs: number): FakeSlot['record'] {
   if (slot.record !== undefined && slot.record.forgottenAtMs <= nowMs) slot.record = undefined;
   return slot.record;
 }

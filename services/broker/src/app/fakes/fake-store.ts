@@ -4,6 +4,8 @@ import {
   type AsOf,
   type CommitReply,
   type CommitRequest,
+  type CountPage,
+  type CountRequest,
   type FailRequest,
   type InvalidationTarget,
   type LeaseReply,
@@ -20,7 +22,7 @@ import {
   type Store,
 } from '../ports/store.js';
 import type { FakeRedis } from './fake-redis.js';
-import { pause, scan } from './fake-scan.js';
+import { count, pause, scan } from './fake-scan.js';
 import { abandon, commit, confirm, fail, list, read, reject, reserve, revoke, type Script } from './fake-scripts.js';
 
 /** What Redis runs. A simulation watches the scripts at work, or puts a broken one in the place of one. */
@@ -209,6 +211,10 @@ export class FakeStore implements Store {
       (script) => [script.asOf(), scan(script, withSealed)] as const,
     );
     return { asOf, slots, next: undefined };
+  }
+
+  count(request: CountRequest): Promise<CountPage> {
+    return this.#run('count', request.partition, (script) => count(script, request));
   }
 
   async pause(source: string, paused: boolean): Promise<PauseOutcome> {

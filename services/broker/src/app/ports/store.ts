@@ -135,8 +135,10 @@ export interface LogEntry {
   readonly target: InvalidationTarget;
 }
 
-export type InvalidationTarget =
-  | { readonly kind: 'slot'; readonly slot: string }
+export type InvalidationTarget = { readonly kind: 'slot'; readonly slot: string } | WholeTarget;
+
+/** Sources as a whole: ended by one number of the partition, however many slots they have. */
+export type WholeTarget =
   | { readonly kind: 'source'; readonly source: string }
   | { readonly kind: 'provider'; readonly provider: string }
   | { readonly kind: 'all' };
@@ -164,6 +166,8 @@ export interface RevokeReply {
   readonly asOf: AsOf;
   readonly partition: number;
   readonly floor: number;
+  /** The target's floor of before: what counted above it has ended. */
+  readonly replaced: number;
   /** Its number among the invalidations of the partition. */
   readonly vseq: number;
   /** Redis time at which the epoch began. */
@@ -182,6 +186,25 @@ export interface ListedSlot {
   readonly generation: number;
   readonly expiresAtMs: number;
   readonly remainingMs: number;
+}
+
+/** Which tokens of a target are counted. */
+export interface CountRequest {
+  readonly target: WholeTarget;
+  readonly partition: number;
+  /**
+   * The target's cutoff that is taken in the place of the one that stands: with {@link RevokeReply.replaced} and its floor as
+   * `upTo`, what a revocation has ended, also where another token has taken its place since. Default: what counts now.
+   */
+  readonly above?: number;
+  /** The greatest generation that is counted. Default: all. */
+  readonly upTo?: number;
+}
+
+export interface CountPage {
+  readonly bySource: ReadonlyMap<string, number>;
+  /** Where the next page begins; `undefined`: this was the last. */
+  readonly next: string | undefined;
 }
 
 /** A token that counts. */
@@ -284,6 +307,8 @@ export interface Store {
    * sometimes twice; what comes or goes meanwhile may be found or not.
    */
   scan(partition: number, cursor: string | undefined, withSealed: boolean): Promise<ScanPage>;
+  /** Counts one page of a partition, from a cursor on; the first has none. No slot comes out of Redis for it. */
+  count(request: CountRequest, cursor: string | undefined): Promise<CountPage>;
   /** Keeps a source from being fetched, or ends that, in every partition. Survives epochs and restarts. */
   pause(source: string, paused: boolean): Promise<PauseOutcome>;
   /** Notes that a near cache is connected, until `ttlMs` from now; 0: it has left. */

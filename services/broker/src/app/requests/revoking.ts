@@ -10,6 +10,7 @@ import {
 import type { LeaseKeeper } from '../cluster/lease-keeper.js';
 import type { ServiceRequest } from '../ports/bus.js';
 import { StoreError } from '../ports/store.js';
+import { countEnded, countFound, countStanding } from '../revocation/counting.js';
 import { fetchSuccessors, type GracefulPorts } from '../revocation/graceful.js';
 import {
   doomedTokens,
@@ -17,11 +18,10 @@ import {
   type Doomed,
   type ProviderRevocationPorts,
 } from '../revocation/provider-revocation.js';
-import { resolveSelector, selectedByOf, type Resolved } from '../revocation/resolve-selector.js';
+import { resolveSelector, selectedByOf, slotsOf, type Resolved } from '../revocation/resolve-selector.js';
 import type { RevocationOrder, RevocationResult } from '../revocation/revocation-order.js';
 import { aboutOf } from '../revocation/revocation-records.js';
 import { revoke, type RevocationPorts } from '../revocation/revocation.js';
-import type { FoundSlot } from '../revocation/selection.js';
 import { askedBy } from './asked-by.js';
 import type { Span, SpanEnd, SpanFacts, Tracing } from '../ports/tracing.js';
 import { isFailure } from './refusal.js';
@@ -29,8 +29,6 @@ import { isFailure } from './refusal.js';
 const DEFAULT_WAIT_MS = 10_000;
 /** How long a revocation waits for identity providers, unless the order says. */
 const DEFAULT_PROVIDER_MS = 30_000;
-/** Sources that a reply counts by name. */
-const SOURCES_NAMED = 1_000;
 
 export interface RevokeVerbPorts extends RevocationPorts, ProviderRevocationPorts, GracefulPorts {
   readonly leaseKeeper: LeaseKeeper;
@@ -52,7 +50,7 @@ export async function revokeAsOrdered(ports: RevokeVerbPorts, request: ServiceRe
 }
 
 function factsOf({ dryRun, slots, complete, durable, broadcast }: RevokeReply): SpanFacts {
-  return { dry_run: dryRun, slots, complete, durable, broadcast };
+  return { dry_run: dryRun, ...(slots === undefined ? {} : { slots }), complete, durable, broadcast };
 }
 
 function endOf(reply: RevokeReply | Failure): SpanEnd {
@@ -70,19 +68,25 @@ async function ordered(ports: RevokeVerbPorts, request: ServiceRequest, span: Sp
   span.set({ selector: resolved.selectedBy, targets: resolved.targets.length });
   if (order.graceful === true && resolved.selectedBy !== 'slot' && resolved.selectedBy !== 'source')
     return failure('BAD_REQUEST', 'graceful: is for a slot or a source');
-  const counts = countsOf(resolved);
-  if (order.dryRun === true) {
-    const present = await ports.store.presences();
-    const tookMs = ports.clock.elapsedMs() - startedAtMs;
-    const brokers = { expected: ports.leaseKeeper.brokers.length, acked: 0 };
-    const nothing = { durable: false, broadcast: false, complete: false, brokers };
-    return { v: 1, id: '', dryRun: true, ...counts, nearCaches: present.length, ...nothing, tookMs };
-  }
+  if (order.dryRun === true) return rehearse(ports, resolved, startedAtMs);
   if (order.graceful === true) return replace(ports, request, order, resolved, startedAtMs, span);
-  const doomed = order.atProvider === true ? await doomedTokens(ports, resolved.slots) : undefined;
-  const result = await end(ports, request, order, resolved, startedAtMs, span);
-  if (doomed === undefined) return { v: 1, dryRun: false, ...counts, ...result };
-  return withProvider(ports, request, order, { v: 1, dryRun: false, ...counts, ...result }, doomed, span);
+  const doomed = order.atProvider === true ? await doomedTokens(ports, await slotsOf(ports, resolved)) : undefined;
+  const reply = await end(ports, request, order, resolved, startedAtMs, span);
+  return doomed === undefined ? reply : withProvider(ports, request, order, reply, doomed, span);
+}
+
+/** What would go. */
+async function rehearse(ports: RevokeVerbPorts, resolved: Resolved, startedAtMs: number): Promise<RevokeReply> {
+  const { store, memory, clock, leaseKeeper } = ports;
+  const { found, targets } = resolved;
+  const counts = found === undefined ? await countStanding(store, targets, memory.views.length) : countFound(found);
+  const present = await store.presences();
+  return {
+    ...{ v: 1, id: '', dryRun: true, ...counts, ...doubtsOf(resolved), nearCaches: present.length },
+    ...{ durable: false, broadcast: false, complete: false },
+    brokers: { expected: leaseKeeper.brokers.length, acked: 0 },
+    tookMs: clock.elapsedMs() - startedAtMs,
+  };
 }
 
 /** An order that fails here already is a revocation that has failed: whoever watches must see it. */
@@ -105,7 +109,7 @@ async function withProvider(
   ports: RevokeVerbPorts,
   request: ServiceRequest,
   { timeoutMs = DEFAULT_PROVIDER_MS }: RevokeRequest,
-  reply: RevokeReply & RevocationResult,
+  reply: EndReply,
   doomed: Doomed,
   span: Span,
 ): Promise<RevokeReply> {
@@ -131,60 +135,51 @@ async function replace(
   span: Span,
 ): Promise<RevokeReply> {
   const limitMs = order.timeoutMs ?? DEFAULT_PROVIDER_MS;
-  const { targets, doomed, outcome } = await fetchSuccessors(ports, resolved.slots, limitMs, span);
+  const slots = await slotsOf(ports, resolved);
+  const { targets, doomed, outcome } = await fetchSuccessors(ports, slots, limitMs, span);
   const gone = new Set(targets.flatMap(({ target }) => (target.kind === 'slot' ? [target.slot] : [])));
-  const slots = resolved.slots.filter(({ slot }) => gone.has(slot));
-  const result = await end(ports, request, order, { selectedBy: 'graceful', targets, slots }, startedAtMs, span);
-  const reply = { v: 1 as const, dryRun: false, ...countsOf({ slots }), ...result, graceful: outcome };
+  const found = slots.filter(({ slot }) => gone.has(slot));
+  const ended = await end(ports, request, order, { selectedBy: 'graceful', targets, found }, startedAtMs, span);
+  const reply = { ...ended, graceful: outcome };
   return order.atProvider === true ? withProvider(ports, request, order, reply, doomed, span) : reply;
 }
 
-/** Ends the targets; where there are none, nothing is left to be done, and that is all. */
+/** What the end of tokens is answered with. */
+type EndReply = RevokeReply & Pick<RevocationResult, 'audited'>;
+
+/** Ends the targets, and counts what went: a token must not live for as long as its likes are counted. */
 async function end(
   ports: RevokeVerbPorts,
   request: ServiceRequest,
   { selector, reason = '', wait, timeoutMs }: RevokeRequest,
-  { targets, selectedBy }: Resolved,
+  resolved: Resolved,
   startedAtMs: number,
   span: Span,
-): Promise<RevocationResult> {
+): Promise<EndReply> {
+  const { targets, selectedBy, found } = resolved;
   const within = 'source' in selector && selector.source !== undefined ? { source: selector.source } : {};
-  const order: RevocationOrder = { ...askedBy(request), ...within, targets, selectedBy, reason, span };
-  if (targets.length > 0) {
-    const waiting = wait === true ? { waitMs: timeoutMs ?? DEFAULT_WAIT_MS } : {};
-    const result = await revoke(ports, { ...order, ...waiting });
-    return { ...result, tookMs: ports.clock.elapsedMs() - startedAtMs };
-  }
-  const audited = await ports.audit.write({ ...aboutOf(order), event: 'revocation.ended', reason, result: 'done' });
-  const present = await ports.store.presences();
+  const waiting = wait === true ? { waitMs: timeoutMs ?? DEFAULT_WAIT_MS } : {};
+  const order = { ...askedBy(request), ...within, targets, selectedBy, reason, span, ...waiting };
+  const { ended, ...result } = targets.length > 0 ? await revoke(ports, order) : await endNothing(ports, order);
+  const tookMs = ports.clock.elapsedMs() - startedAtMs;
+  const counts = found === undefined ? await countEnded(ports.store, ended) : countFound(found);
+  return { v: 1, dryRun: false, ...counts, ...doubtsOf(resolved), ...result, tookMs };
+}
+
+/** Nothing is meant, so that nothing is left to be done. */
+async function endNothing({ audit, store }: RevokeVerbPorts, order: RevocationOrder): Promise<RevocationResult> {
+  const { reason } = order;
+  const audited = await audit.write({ ...aboutOf(order), event: 'revocation.ended', reason, result: 'done' });
+  const present = await store.presences();
   return {
-    ...{ id: '', nearCaches: present.length, durable: true, broadcast: true, complete: true, audited },
+    ...{ id: '', nearCaches: present.length, durable: true, broadcast: true, complete: true, audited, ended: [] },
     brokers: { expected: 0, acked: 0 },
-    tookMs: ports.clock.elapsedMs() - startedAtMs,
+    tookMs: 0,
   };
 }
 
-function countsOf({
-  slots,
-  inFlight,
-  unjudged,
-}: Pick<Resolved, 'slots' | 'inFlight' | 'unjudged'>): Pick<
-  RevokeReply,
-  'slots' | 'sources' | 'inFlight' | 'unjudged'
-> {
-  return {
-    slots: slots.length,
-    sources: bySource(slots),
-    ...(inFlight === undefined ? {} : { inFlight }),
-    ...(unjudged === undefined ? {} : { unjudged }),
-  };
-}
-
-function bySource(slots: readonly FoundSlot[]): NonNullable<RevokeReply['sources']> {
-  const counts = new Map<string, number>();
-  for (const { source } of slots) if (source !== '') counts.set(source, (counts.get(source) ?? 0) + 1);
-  const rows = [...counts].map(([name, count]) => ({ name, slots: count }));
-  return rows.sort((a, b) => (a.name < b.name ? -1 : 1)).slice(0, SOURCES_NAMED);
+function doubtsOf({ inFlight, unjudged }: Resolved): Pick<RevokeReply, 'inFlight' | 'unjudged'> {
+  return { ...(inFlight === undefined ? {} : { inFlight }), ...(unjudged === undefined ? {} : { unjudged }) };
 }
 
 /** Counted on from the last lease. */

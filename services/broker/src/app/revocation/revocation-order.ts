@@ -2,6 +2,7 @@ import type { RevokeReply } from '@token-broker/protocol';
 import type { InvalidationTarget } from '../ports/store.js';
 import type { RevokedBy } from '../ports/telemetry.js';
 import type { Span } from '../ports/tracing.js';
+import type { Ended } from './counting.js';
 
 /** What dies: everything of a target that was claimed so far, or up to a generation. */
 export interface RevocationTarget {
@@ -35,6 +36,8 @@ export type RevocationResult = Pick<
   RevokeReply,
   'id' | 'nearCaches' | 'durable' | 'broadcast' | 'complete' | 'brokers' | 'receipts' | 'tookMs'
 > & {
+  /** By what it can be counted, now that it is dead. */
+  readonly ended: readonly Ended[];
   /** The order was safe in the audit trail before anything was done, and the result before this returned. */
   readonly audited: boolean;
 };

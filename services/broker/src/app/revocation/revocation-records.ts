@@ -30,7 +30,7 @@ export function orderedRecord(order: RevocationOrder, id: string): AuditEntry {
  */
 export function endedRecord(
   order: RevocationOrder,
-  { id, complete, durable, broadcast, brokers, receipts, tookMs }: Omit<RevocationResult, 'audited'>,
+  { id, complete, durable, broadcast, brokers, receipts, tookMs }: Omit<RevocationResult, 'audited' | 'ended'>,
   floor: number | undefined,
 ): AuditEntry {
   const about = aboutOf(order);

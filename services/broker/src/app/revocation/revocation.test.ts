@@ -44,6 +44,34 @@ it('returns at once when everybody has confirmed, and then nobody answers with w
   expect(new Set(answers.map(({ accessToken }) => accessToken))).toEqual(new Set(['token-2']));
 });
 
+it('counts what a source had when it is dead, and no token of later', async () => {
+  const cluster = await clusterOf(2);
+  const one = first(cluster);
+  const commands: string[] = [];
+  one.store.wire = {
+    toRedis: async (name) => {
+      commands.push(name);
+      // Somebody fetches anew while the revocation is still at work.
+      if (name === 'confirm') await cluster.replicas[1]?.get();
+    },
+  };
+  expect(await revoke(one)).toMatchObject({ slots: 1, sources: [{ name: 'payments-api', slots: 1 }] });
+  expect(commands).not.toContain('list');
+  expect(commands.indexOf('count')).toBeGreaterThan(commands.lastIndexOf('confirm'));
+  one.store.wire = {};
+  expect(await revoke(one)).toMatchObject({ slots: 1 });
+  expect(await revoke(one)).toMatchObject({ slots: 0, sources: [] });
+});
+
+it('has revoked where what went cannot be counted, and names no number', async () => {
+  const cluster = await clusterOf(1);
+  const one = first(cluster);
+  one.store.wire = away('count');
+  const reply = await revoke(one);
+  expect(reply).toMatchObject({ complete: true });
+  expect(reply).not.toHaveProperty('slots');
+});
+
 it('ends the token also where Redis cannot tell who is connected, and says that nothing is promised', async () => {
   const cluster = await clusterOf(2);
   const one = first(cluster);

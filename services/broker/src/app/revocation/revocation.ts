@@ -7,6 +7,7 @@ import type { Audit } from '../ports/audit.js';
 import type { InvalidationTarget, RevokeReply as StoreReply, Store } from '../ports/store.js';
 import type { Log, Metrics, RevokedBy } from '../ports/telemetry.js';
 import type { Publisher } from '../cluster/publisher.js';
+import type { Ended } from './counting.js';
 import { inTurns } from './in-turns.js';
 import { collectReceipts, confirmedByAll } from './receipts.js';
 import type { RevocationOrder, RevocationResult, RevocationTarget } from './revocation-order.js';
@@ -63,7 +64,7 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
     if (attempt === undefined) throw new Error('a revocation was never tried');
     const present = await presences();
     const { waitMs } = order;
-    const result: Omit<RevocationResult, 'audited'> = {
+    const result: Omit<RevocationResult, 'audited' | 'ended'> = {
       id,
       nearCaches: present.length,
       durable: isDurable(ports, attempt.replies),
@@ -83,7 +84,7 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
     });
     metrics.revocationDone(kindOf(order), result.complete ? 'complete' : 'incomplete', result.tookMs);
     const isResultAudited = await audit.write(endedRecord(order, result, attempt.replies[0]?.floor));
-    return { ...result, audited: isOrderAudited && isResultAudited };
+    return { ...result, ended: attempt.ended, audited: isOrderAudited && isResultAudited };
   } catch (error) {
     metrics.revocationDone(kindOf(order), 'failed', clock.elapsedMs() - startedAtMs);
     await audit.write(failedRecord(order, id, error));
@@ -95,6 +96,7 @@ export async function revoke(ports: RevocationPorts, order: RevocationOrder): Pr
 
 interface Attempt {
   readonly replies: readonly StoreReply[];
+  readonly ended: readonly Ended[];
   readonly broadcast: boolean;
   readonly brokers: RevokeReply['brokers'];
   readonly stands: boolean;
@@ -171,6 +173,9 @@ async function attemptOnce(
     order.span?.event('confirmed', { brokers: others.length, brokers_confirmed: acked });
     const attempt = {
       replies,
+      ended: written.map(({ write: { target }, reply: { partition, floor, replaced } }) => ({
+        ...{ target, partition, floor, replaced },
+      })),
       broadcast: await taken,
       brokers: { expected: others.length + 1, acked: acked + 1 },
       stands: confirmed.every(Boolean),

@@ -1,4 +1,4 @@
-import type { InvalidationTarget, SlotAddress } from '../../../../app/ports/store.js';
+import type { InvalidationTarget, SlotAddress, WholeTarget } from '../../../../app/ports/store.js';
 
 /** A world so small that commands of a random story meet each other. */
 export const PARTITIONS = 2;
@@ -13,11 +13,14 @@ const RECIPES = ['r1', 'r2'] as const;
 const PROVIDER = 'oauth2';
 /** A source whose recipe is another in a newer configuration. */
 export const CHANGED = { kind: 'source', source: 's1' } as const;
-export const TARGETS: readonly InvalidationTarget[] = [
-  ...SLOTS.map(({ slot }) => ({ kind: 'slot', slot }) as const),
+export const WHOLE_TARGETS: readonly WholeTarget[] = [
   CHANGED,
   { kind: 'provider', provider: PROVIDER },
   { kind: 'all' },
+];
+export const TARGETS: readonly InvalidationTarget[] = [
+  ...SLOTS.map(({ slot }) => ({ kind: 'slot', slot }) as const),
+  ...WHOLE_TARGETS,
 ];
 export const EVERY_ADDRESS: readonly SlotAddress[] = SLOTS.flatMap((slot) =>
   SOURCES.flatMap((source) => RECIPES.map((recipe) => ({ ...slot, source, provider: PROVIDER, recipe }))),

@@ -20,6 +20,7 @@ interface Revoked {
   readonly target: InvalidationTarget;
   readonly partition: number;
   readonly floor: number;
+  readonly replaced: number;
 }
 
 const NOTHING: Heard = { floor: 0, generation: 0, epoch: 0, address: undefined };

@@ -15,16 +15,19 @@ const revoke: Command = async ({ store, to, known, step, say, pick, maybeTwice, 
   const reply = await maybeTwice(
     () => store.revoke(target, partition, id, changed, upTo),
     (first, again) => {
-      expect([again.floor, again.vseq]).toEqual([first.floor, first.vseq]);
+      expect([again.floor, again.vseq, again.replaced]).toEqual([first.floor, first.vseq, first.replaced]);
     },
   );
-  known.revoked.push({ target, partition, floor: reply.floor });
+  known.revoked.push({ target, partition, floor: reply.floor, replaced: reply.replaced });
   say(words.target(target), words.generation(reply, reply.floor), reply.vseq, [...reply.brokers].sort().join(','));
   say(reply.epochBeganMs <= reply.asOf.redisMs, words.asOf(reply, reply.asOf));
 };
 
 const confirm: Command = async ({ store, known, say, pick, integer, words }) => {
-  const { target, partition, floor } = pick([...known.revoked, { target: CHANGED, partition: 1, floor: 1 }]);
+  const { target, partition, floor } = pick([
+    ...known.revoked,
+    { target: CHANGED, partition: 1, floor: 1, replaced: 0 },
+  ]);
   const { epoch } = known.heardOf(partition);
   say(words.target(target), await store.confirm(target, partition, epoch, floor + integer(2)));
 };

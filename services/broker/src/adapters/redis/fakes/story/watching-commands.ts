@@ -1,5 +1,5 @@
 import type { LeaseRequest } from '../../../../app/ports/store.js';
-import { EVERY_ADDRESS, LONG_MS } from './cast.js';
+import { EVERY_ADDRESS, LONG_MS, WHOLE_TARGETS } from './cast.js';
 import type { Command, Scene } from './scene.js';
 
 const asked = ({ known, pick }: Scene): LeaseRequest[] => known.leases(() => pick([0, 0, 1, 5]));
@@ -38,6 +38,16 @@ const list: Command = async ({ store, to, say, pick, words }) => {
   }
 };
 
+const count: Command = async ({ store, to, known, say, pick, words }) => {
+  const standing = { target: pick(WHOLE_TARGETS), partition: to.partition };
+  const ended = known.revoked.flatMap(({ target, partition, floor, replaced }) =>
+    target.kind === 'slot' ? [] : [{ target, partition, above: replaced, upTo: floor }],
+  );
+  const request = pick([standing, ...ended.slice(-4)]);
+  const { bySource } = await store.count(request, undefined);
+  say(words.target(request.target), request !== standing, JSON.stringify([...bySource].sort()));
+};
+
 const generations: Command = async ({ store, say, words }) => {
   const replies = await store.generations(EVERY_ADDRESS);
   for (const [i, address] of EVERY_ADDRESS.entries())
@@ -53,4 +63,4 @@ const present: Command = async ({ store, say, pick, lifeMs, maybeTwice }) => {
 };
 
 /** What a broker does to know what the others do, and who is there. */
-export const WATCHING = { lease, tail, leave, scan, list, generations, present };
+export const WATCHING = { lease, tail, leave, scan, list, count, generations, present };
