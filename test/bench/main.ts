@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { BENCHMARKS } from './benchmarks/all.js';
 import { PEERS } from './benchmarks/peers.js';
 import type { BenchContext, Benchmark, Effort, Line } from './harness/benchmark.js';
@@ -13,37 +13,46 @@ import { writeResults } from './harness/results.js';
 import { figureText } from './harness/table.js';
 import { assertBundled } from './stack/broker-process.js';
 
-/**
- * Measures the system against bare baselines, in turns, on real servers on this machine:
- *
- *   npm run bench -- [NAME…] [--quick] [--json] [--write] [--peers] [--profile DIRECTORY]
- *
- * NAME: benchmarks; default all. `--quick`: few and short runs. `--json`: one object a line. `--write`: writes
- * what was measured into the table of docs/performance.md; of other benchmarks, it keeps what was there. `--peers`: other libraries instead, which are installed first. `--profile`: every program that was measured writes where it spent its processor time, and the
- * largest parts are printed. Progress goes to standard error where that is a terminal. Exit code 2: no such benchmark; 1: one
- * could not be run. No figure is a reason for another exit code than 0.
- */
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-    peers: { type: 'boolean', default: false },
-    profile: { type: 'string' },
-  },
-});
-const { quick, json, write, peers, profile } = values;
+/** Runs of one comparison, unless the command line says: enough for a median, with `--quick` for a first look. */
+const RUNS = { full: 7, quick: 3 };
 
-const effort: Effort = {
-  quick,
-  runs: quick ? 3 : 7,
-  warmUps: quick ? 1 : 2,
-  choose: (full, short) => (quick ? short : full),
-};
+interface Options {
+  readonly json: boolean;
+  readonly quick: boolean;
+  readonly write: boolean;
+  readonly peers: boolean;
+  readonly runs?: number;
+  readonly profile?: string;
+}
+
+const program = new Command('bench')
+  .usage('[options] [name...]')
+  .description('Measures the system against bare baselines, in turns, on real servers on this machine.')
+  .argument('[name...]', 'benchmarks (default: all)')
+  .option('--quick', 'few and short runs: within 3 minutes', false)
+  .addOption(
+    new Option('--runs <n>', `how many (default: ${String(RUNS.full)}; quick ${String(RUNS.quick)})`).argParser(
+      atLeastOne,
+    ),
+  )
+  .option('--json', 'one object a line', false)
+  .option('--write', 'writes the table of docs/performance.md; of other benchmarks, keeps what was there', false)
+  .option('--peers', 'other libraries with the same work instead, which are installed first', false)
+  .option(
+    '--profile <directory>',
+    'every program that is measured writes where it spent its processor time; prints the largest parts',
+  )
+  .addHelpText('after', helpAfter)
+  // No figure is a reason for another exit code than 0.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .showHelpAfterError('(--help lists options and benchmarks)')
+  .parse();
+const { quick, json, write, peers, profile, runs = quick ? RUNS.quick : RUNS.full } = program.opts<Options>();
+
+const effort: Effort = { quick, runs, warmUps: quick ? 1 : 2, choose: (full, short) => (quick ? short : full) };
 
 const all = peers ? PEERS : BENCHMARKS;
-const chosen = positionals.length === 0 ? all : positionals.map(named);
+const chosen = program.args.length === 0 ? all : program.args.map(named);
 if (peers) await installPeers(progress);
 if (profile !== undefined) await mkdir(profile, { recursive: true });
 // What is measured is what is shipped: a source condition in the environment would put the sources in its place.
@@ -85,9 +94,21 @@ function pathOf(path: string): string {
 
 function named(name: string): Benchmark {
   const benchmark = all.find((each) => each.name === name);
-  if (benchmark !== undefined) return benchmark;
-  process.stderr.write(`no benchmark ${name}; there are ${all.map((each) => each.name).join(', ')}\n`);
-  process.exit(2);
+  return benchmark ?? program.error(`error: there is no benchmark "${name}"`);
+}
+
+function helpAfter(): string {
+  const namesOf = (of: readonly Benchmark[]): string => of.map((each) => `  ${each.name}`).join('\n');
+  return [
+    `\nBenchmarks:\n${namesOf(BENCHMARKS)}\n\nWith --peers:\n${namesOf(PEERS)}`,
+    '\nExit codes: 0 measured, whatever came out; 1 a benchmark could not be run; 2 a mistake in the command line.',
+  ].join('\n');
+}
+
+function atLeastOne(text: string): number {
+  const runs = Number(text);
+  if (Number.isSafeInteger(runs) && runs > 0) return runs;
+  throw new InvalidArgumentError('It is a whole number, 1 at least.');
 }
 
 function contextOf({ name }: Benchmark): BenchContext {
