@@ -5,12 +5,12 @@ import type { SlotState } from './slot-state.js';
 /** Slots that are looked at before the event loop gets its turn: each takes 2 to 3 µs. */
 export const SWEPT_AT_ONCE = 1_000;
 /** Among a million of them each is far away in memory, and takes longer: how long it may take, and after how many it is looked. */
-const SWEPT_FOR_MS = 4;
+const SWEPT_FOR_MS = 2;
 const TIMED_EVERY = 50;
 
 /**
  * Comes to every slot of the cohorts whose tokens a revocation has ended, a part at a time: a million of them would block the
- * loop for seconds. Those of an ordinary near cache are all in the first part, which is done at once.
+ * loop for seconds. Those of a near cache with some hundred slots are all in the first part, which is done at once.
  */
 export class Sweep {
   readonly #clock: Clock;

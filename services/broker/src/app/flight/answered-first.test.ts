@@ -42,6 +42,15 @@ it('has the answer wait for what decides it, and for nothing else', async () => 
   expect(steps.slice(5).sort()).toEqual(['event', 'settle', 'unlock']);
 });
 
+it('tells near caches of a renewal before anybody else: it is made for them', async () => {
+  const { clock, one, steps } = await begin();
+  const { slot } = await one.get();
+  await clock.advance(0);
+  steps.length = 0;
+  expect(await one.ask({ verb: 'admin', caller: 'ops', target: 'refresh' }, { slot })).toMatchObject({ refreshed: 1 });
+  expect(steps.slice(steps.indexOf('commit'), steps.indexOf('flight') + 1)).toEqual(['commit', 'event', 'flight']);
+});
+
 it('has the lock free for the next where there is no token', async () => {
   const { clock, cluster, one, steps } = await begin();
   cluster.idp.answer = () => refused('IDP_UNAVAILABLE', 0);

@@ -103,11 +103,13 @@ async function commit(
     plan.wantedAtMs,
     plan.caller,
   );
-  publisher.flightCommitted(held);
-  // Whom this flight has kept waiting comes before whoever holds an older token and could ask.
-  clock.startTimer(0, () => {
+  const tellNearCaches = (): void => {
     publisher.refreshed(held, channel);
-  });
+  };
+  // Whom a flight has kept waiting comes before whoever holds an older token and could ask. A renewal is for the latter.
+  if (plan.onlyIfFree) tellNearCaches();
+  else clock.startTimer(0, tellNearCaches);
+  publisher.flightCommitted(held);
   // Revoked between the commit and here: what was committed must not be answered with.
   if (!memory.accepts(address.partition, asOf)) return undefined;
   return { kind: 'token', held: memory.put(held), layer: 'flight' };
