@@ -83,7 +83,7 @@ const TYPESCRIPT = ['**/*.ts'];
 const TESTS = ['**/*.test.ts', 'test/**/*.ts'];
 
 export default defineConfig(
-  { ignores: ['**/node_modules/', '**/dist/', 'services/broker/bundle/', '**/.cache/', '**/coverage/'] },
+  { ignores: ['**/node_modules/', '**/dist/', 'services/*/bundle/', '**/.cache/', '**/coverage/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
 
   js.configs.recommended,

@@ -12,7 +12,7 @@ COPY services services
 COPY deploy/local/package.json deploy/local/
 COPY test/package.json test/
 RUN npm ci --ignore-scripts --no-audit --no-fund
-RUN npx tsc -b services/broker && node services/broker/bundle.mjs
+RUN npx tsc -b services/broker && node services/bundle.mjs broker
 # What production needs, from the same lock. npm follows the development dependencies of a chosen workspace even with
 # --omit=dev where another workspace needs them in production (245 packages instead of 42), so they are taken out first.
 RUN rm -rf node_modules \

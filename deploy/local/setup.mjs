@@ -13,6 +13,9 @@ const MODULES = join(ROOT, 'node_modules');
 /** What was done last, and for which state of the sources. In `node_modules`, so that it goes when they go. */
 const STAMP_FILE = join(MODULES, '.cache', 'token-broker-setup.json');
 
+/** Writes the programs as they are shipped, after the compiler has checked what they are made of. */
+const BUNDLER = 'services/bundle.mjs';
+
 /**
  * @typedef {object} Stamp
  * @property {string} [installed] fingerprint of the manifests that `node_modules` was installed from
@@ -156,6 +159,7 @@ function sourcesFingerprint(folders) {
     }
   };
   for (const file of readdirSync(ROOT)) if (/^(tsconfig.*|package-lock)\.json$/.test(file)) add(file);
+  add(BUNDLER);
   for (const folder of folders) walk(folder);
   return hash.digest('hex');
 }
@@ -171,12 +175,12 @@ function build(folders, everything) {
   const built = stamp.built ?? {};
   const isThere =
     folders.every((folder) => folder === 'test' || existsSync(join(ROOT, folder, 'dist'))) &&
-    existsSync(join(ROOT, 'services/broker/bundle/LICENSES.txt'));
+    ['broker', 'tokenctl'].every((name) => existsSync(join(ROOT, 'services', name, 'bundle/LICENSES.txt')));
   if (isThere && (built['all'] === sources || built[target] === sources)) return;
   report('building');
   const compiler = join(MODULES, 'typescript', 'bin', 'tsc');
   run('the build', process.execPath, [compiler, '-b', ...(everything ? [] : ['deploy/local'])]);
-  run('the bundle', process.execPath, [join(ROOT, 'services/broker/bundle.mjs')]);
+  run('the bundles', process.execPath, [join(ROOT, BUNDLER)]);
   writeStamp({ ...stamp, built: { ...built, [target]: sources } });
 }
 

@@ -1,17 +1,23 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-/** Where the broker's program lies as it is shipped. */
-export const BUNDLE = fileURLToPath(new URL('../../services/broker/bundle/', import.meta.url));
+/** Programs that are shipped as bundles. */
+export type Bundled = 'broker' | 'tokenctl';
 
-/** The files of the bundle that can be imported. */
-export async function bundledModules(): Promise<string[]> {
-  return (await readdir(BUNDLE)).filter((file) => file.endsWith('.js')).map((file) => `${BUNDLE}${file}`);
+/** Where a program lies as it is shipped. */
+export function bundleOf(program: Bundled): string {
+  return fileURLToPath(new URL(`../../services/${program}/bundle/`, import.meta.url));
 }
 
-/** What a loaded script was made of: by its source map where it is of the bundle, itself otherwise. */
+/** The files of the bundle that can be imported. */
+export async function bundledModules(program: Bundled): Promise<string[]> {
+  const bundle = bundleOf(program);
+  return (await readdir(bundle)).filter((file) => file.endsWith('.js')).map((file) => `${bundle}${file}`);
+}
+
+/** What a loaded script was made of: by its source map where it is of a bundle, itself otherwise. */
 export async function sourcesOf(url: string): Promise<readonly string[]> {
-  if (!url.startsWith('file:') || !fileURLToPath(url).startsWith(BUNDLE)) return [url];
+  if (!url.startsWith('file:') || !/\/services\/[^/]+\/bundle\//.test(url)) return [url];
   const map = JSON.parse(await readFile(`${fileURLToPath(url)}.map`, 'utf8')) as { sources: string[] };
   return map.sources;
 }

@@ -5,7 +5,7 @@ import { PASSWORD, type Stack } from './stack.js';
 /** No folder: nobody has made it. */
 const NOWHERE = fileURLToPath(new URL('./nowhere', import.meta.url));
 /** The program itself, as it was built. */
-export const TOKENCTL = fileURLToPath(new URL('../../services/tokenctl/dist/main.js', import.meta.url));
+export const TOKENCTL = fileURLToPath(new URL('../../services/tokenctl/bin/tokenctl.js', import.meta.url));
 
 /** Variables beside those that every run is given. */
 type Environment = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import type { RevokeReply } from '@token-broker/protocol';
-import { StoreError, type CountRequest, type InvalidationTarget, type Store } from '../ports/store.js';
-import type { RevocationTarget } from './revocation-order.js';
+import { StoreError, type CountRequest, type Store } from '../ports/store.js';
+import type { Ended, RevocationTarget } from './revocation-order.js';
 import type { FoundSlot } from './selection.js';
 
 /** No more are counted, give or take one page: Redis needs a second for 150,000. */
@@ -10,14 +10,6 @@ const SOURCES_NAMED = 1_000;
 
 /** How many tokens go. None of its fields: nobody knows. */
 export type Counts = Pick<RevokeReply, 'slots' | 'sources' | 'truncated'>;
-
-/** What one write of a revocation has ended: what counted above `replaced`, up to `floor`. */
-export interface Ended {
-  readonly target: InvalidationTarget;
-  readonly partition: number;
-  readonly floor: number;
-  readonly replaced: number;
-}
 
 /** Of slots that were looked up one by one. */
 export function countFound(found: readonly FoundSlot[]): Counts {

@@ -2,12 +2,19 @@ import type { RevokeReply } from '@token-broker/protocol';
 import type { InvalidationTarget } from '../ports/store.js';
 import type { RevokedBy } from '../ports/telemetry.js';
 import type { Span } from '../ports/tracing.js';
-import type { Ended } from './counting.js';
 
 /** What dies: everything of a target that was claimed so far, or up to a generation. */
 export interface RevocationTarget {
   readonly target: InvalidationTarget;
   readonly upTo?: number;
+}
+
+/** What one write of a revocation has ended: what counted above `replaced`, up to `floor`. */
+export interface Ended {
+  readonly target: InvalidationTarget;
+  readonly partition: number;
+  readonly floor: number;
+  readonly replaced: number;
 }
 
 export interface RevocationOrder {

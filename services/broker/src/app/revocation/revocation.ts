@@ -7,10 +7,9 @@ import type { Audit } from '../ports/audit.js';
 import type { InvalidationTarget, RevokeReply as StoreReply, Store } from '../ports/store.js';
 import type { Log, Metrics, RevokedBy } from '../ports/telemetry.js';
 import type { Publisher } from '../cluster/publisher.js';
-import type { Ended } from './counting.js';
 import { inTurns } from './in-turns.js';
 import { collectReceipts, confirmedByAll } from './receipts.js';
-import type { RevocationOrder, RevocationResult, RevocationTarget } from './revocation-order.js';
+import type { Ended, RevocationOrder, RevocationResult, RevocationTarget } from './revocation-order.js';
 import { endedRecord, failedRecord, orderedRecord } from './revocation-records.js';
 import type { Sources } from '../sources/sources.js';
 

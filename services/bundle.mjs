@@ -1,16 +1,17 @@
 /**
- * Writes what is shipped: the program with all that it imports, as one file, and one more for each thing that is imported
- * when it is used. Node.js takes longer to find, read and link eight hundred modules than to run them. Needs no build; types
- * are the compiler's business.
+ * Writes what is shipped, into `bundle` of each program: the program with all that it imports, as one file, and one more for
+ * each thing that is imported when it is used. Node.js takes longer to find, read and link hundreds of modules than to run
+ * them. Needs no build; types are the compiler's business.
+ *
+ *   node services/bundle.mjs [broker] [tokenctl]
  */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const HOME = fileURLToPath(new URL('.', import.meta.url));
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const OUTPUT = join(HOME, 'bundle');
+const SERVICES = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i;
 
 /** Packages in CommonJS ask for modules of Node.js by a `require`, which a module has not of itself. */
@@ -31,26 +32,38 @@ const tracingStaysOutside = {
   },
 };
 
-await rm(OUTPUT, { recursive: true, force: true });
-const { metafile } = await build({
-  entryPoints: [join(HOME, 'src/main.ts')],
-  outdir: OUTPUT,
-  absWorkingDir: ROOT,
-  bundle: true,
-  splitting: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20.19',
-  conditions: ['token-broker:source'],
-  banner: { js: REQUIRE },
-  sourcemap: 'linked',
-  sourcesContent: false,
-  legalComments: 'none',
-  metafile: true,
-  plugins: [tracingStaysOutside],
-  logLevel: 'warning',
-});
-await writeFile(join(OUTPUT, 'LICENSES.txt'), await licencesOf(Object.keys(metafile.inputs)));
+/** @type {Readonly<Record<string, import('esbuild').Plugin[]>>} */
+const PROGRAMS = { broker: [tracingStaysOutside], tokenctl: [] };
+
+const chosen = process.argv.slice(2);
+for (const name of chosen.length === 0 ? Object.keys(PROGRAMS) : chosen) await bundle(name);
+
+/** @param {string} name */
+async function bundle(name) {
+  const plugins = PROGRAMS[name];
+  if (plugins === undefined) throw new Error(`there is no program ${name}, but ${Object.keys(PROGRAMS).join(' and ')}`);
+  const output = join(SERVICES, name, 'bundle');
+  await rm(output, { recursive: true, force: true });
+  const { metafile } = await build({
+    entryPoints: [join(SERVICES, name, 'src/main.ts')],
+    outdir: output,
+    absWorkingDir: ROOT,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.19',
+    conditions: ['token-broker:source'],
+    banner: { js: REQUIRE },
+    sourcemap: 'linked',
+    sourcesContent: false,
+    legalComments: 'none',
+    metafile: true,
+    plugins,
+    logLevel: 'warning',
+  });
+  await writeFile(join(output, 'LICENSES.txt'), await licencesOf(Object.keys(metafile.inputs)));
+}
 
 /**
  * Name, version and licence of each package of others that is in the bundle: most licences ask for it.
