@@ -82,6 +82,8 @@ it('I4: a reported 401 drops the token everywhere and costs one call', async () 
     what: 'the other near cache to drop the refused token',
   });
   expect(stack.idpCalls() - before).toBe(1);
+  // A near cache that is still there fetches anew after each revocation.
+  for (const client of [reporter, other]) await client.close();
 });
 
 it('I5: 10,000 reports of one generation cost at most one call, and reports of an old one none', async () => {

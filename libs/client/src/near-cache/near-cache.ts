@@ -16,8 +16,8 @@ import {
 } from './slot-state.js';
 import { Sweep, SWEPT_AT_ONCE } from './sweep.js';
 
-/** What a slot costs beside the characters of its token: objects, subscription, keys. */
-const SLOT_OVERHEAD_BYTES = 2_048;
+/** What a slot costs beside the characters of its token: objects, places in maps, keys. Some 850 to 950, as measured. */
+const SLOT_OVERHEAD_BYTES = 1_024;
 /** Slots that were pushed out, of which it is remembered how new a token they had: nobody may step back (G3). */
 const MAX_REMEMBERED = 20_000;
 

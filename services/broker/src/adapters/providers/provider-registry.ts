@@ -114,6 +114,8 @@ function capabilitiesOf(source: SourceConfiguration): ProviderCapabilities {
         canRevoke: false,
         mayRotate: false,
         longestLifeMs: RDS_TOKEN_LIFE_MS,
+        // A signature names the second in which it was made.
+        repeatsWithinMs: 1_000,
         callsUpstream: false,
         needsRefresher: true,
         takesParameters: false,

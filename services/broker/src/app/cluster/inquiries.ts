@@ -15,8 +15,8 @@ export interface InquiryPorts {
   readonly broker: string;
   /** Brokers with a lease, this one included. */
   readonly brokers: () => readonly string[];
-  /** What this replica answers. */
-  readonly report: (inquiry: Inquiry) => ReplicaReport;
+  /** What this replica answers. Never rejects. */
+  readonly report: (inquiry: Inquiry) => Promise<ReplicaReport>;
 }
 
 export interface Answers {
@@ -45,6 +45,7 @@ export class Inquiries {
     const collector = this.#answered.expect(id);
     const answers = new Map<string, ReplicaReport>();
     this.#open.set(id, answers);
+    const own = report(inquiry);
     try {
       if (publisher.inquire(id, inquiry)) {
         const listened = delay(clock, LISTEN_AT_LEAST_MS);
@@ -56,7 +57,7 @@ export class Inquiries {
       this.#open.delete(id);
     }
     const others = [...answers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, answer]) => answer);
-    return { reports: [report(inquiry), ...others], silent: expected.filter((name) => !answers.has(name)) };
+    return { reports: [await own, ...others], silent: expected.filter((name) => !answers.has(name)) };
   }
 
   /** A peer asks, or answers. */
@@ -64,7 +65,9 @@ export class Inquiries {
     const { publisher, broker, report } = this.#ports;
     if (message.broker === broker) return;
     if (message.kind === 'inquiry') {
-      publisher.answer(message.broker, message.id, report(message.inquiry));
+      void report(message.inquiry).then((answer) => {
+        publisher.answer(message.broker, message.id, answer);
+      });
       return;
     }
     this.#open.get(message.id)?.set(message.broker, message.report);

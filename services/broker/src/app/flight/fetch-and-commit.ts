@@ -1,3 +1,4 @@
+import { delay } from '@token-broker/foundation';
 import { failure, type Failure } from '@token-broker/protocol';
 import { minimumRemainingMs } from '../../domain/lifetime.js';
 import type { RecordContent } from '../../domain/record.js';
@@ -134,13 +135,24 @@ async function refused(
     case 'expired':
       return fail(ports, plan, reservation, failure('IDP_PROTOCOL', 'the token came too late to be of use'));
     case 'replayed':
-      return fail(
-        ports,
-        plan,
-        reservation,
-        failure('REVOKED', 'the identity provider returned the token that was revoked'),
-      );
+      return replayed(ports, plan, reservation);
   }
+}
+
+/** The upstream has brought again what was revoked. One that does so for a moment is asked again after it. */
+async function replayed(
+  ports: FlightPorts,
+  plan: FlightPlan,
+  reservation: Reservation,
+): Promise<FlightOutcome | undefined> {
+  const { repeatsWithinMs } = plan.source.provider.capabilities;
+  if (repeatsWithinMs === undefined) {
+    const cause = failure('REVOKED', 'the identity provider returned the token that was revoked');
+    return fail(ports, plan, reservation, cause);
+  }
+  await giveBack(ports, plan, reservation);
+  await delay(ports.clock, repeatsWithinMs);
+  return undefined;
 }
 
 /**

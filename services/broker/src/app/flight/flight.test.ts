@@ -195,6 +195,20 @@ describe('a refused commit', () => {
     expect(cluster.idp.calls).toBe(2);
   });
 
+  it('replayed by a provider that signs by the second: asked again in the next one', async () => {
+    const cluster = createCluster();
+    cluster.providers.set('payments-api', () => cluster.idp.provider({ repeatsWithinMs: 1_000 }));
+    const [one, two] = [await cluster.start(), await cluster.start()];
+    cluster.idp.answer = () => issued(`signed at ${String(Math.floor(clock.elapsedMs() / 1_000))}`, 600_000);
+    await clock.advance(3 * TICK_MS + 300);
+    expect(await one.get()).toMatchObject({ accessToken: 'signed at 3' });
+    await one.ask({ verb: 'admin', caller: 'ops', target: 'revoke' }, { selector: { all: true }, reason: 'a test' });
+    const replies = [one.get(), two.get()];
+    await clock.advance(1_500);
+    for (const reply of await Promise.all(replies)) expect(reply).toMatchObject({ accessToken: 'signed at 4' });
+    expect(cluster.idp.calls).toBe(3);
+  });
+
   it('expired: an error for everybody, at once, with a pause', async () => {
     const cluster = createCluster();
     const [one, two] = [await cluster.start(), await cluster.start()];

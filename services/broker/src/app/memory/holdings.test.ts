@@ -1,7 +1,7 @@
 import { VirtualClock } from '@token-broker/testing';
 import { expect, it } from 'vitest';
 import { Held } from '../tokens/held.js';
-import { holdingsOf } from './holdings.js';
+import { countBySource, holdingsOf } from './holdings.js';
 import { Memory } from './memory.js';
 
 const MANY = 9_000;
@@ -49,6 +49,9 @@ it('counts very many tokens a part at a time, so that others get their turn', as
   await Promise.resolve();
   expect(isDone).toBe(false);
   await clock.advance(100);
+  const counts = countBySource(memory, clock);
+  await clock.advance(100);
+  expect(Object.fromEntries(await counts)).toEqual({ a: MANY / 3, b: (2 * MANY) / 3 });
   const counted = [...(await counting)].map(([source, { held, inDemand }]) => [source, held, inDemand]);
   expect(counted).toEqual([
     ['a', MANY / 3, MANY / 3],

@@ -189,7 +189,6 @@ describe('memory', () => {
     expect(held.filter(({ dead }) => !dead)).toHaveLength(10);
     expect(held.filter((each) => memory.stillCounts(each))).toHaveLength(10);
     expect([...memory.entries()]).toHaveLength(10);
-    expect(memory.countBySource()).toEqual(new Map([['s1', 10]]));
     expect(slots.filter((slot) => memory.use(slot, 0) !== undefined)).toHaveLength(10);
 
     const others = new Memory(1, bounds, IGNORE);

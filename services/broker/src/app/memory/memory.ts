@@ -162,12 +162,6 @@ export class Memory {
     return partitionOf(slot, this.views.length);
   }
 
-  countBySource(): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>();
-    for (const [, held] of this.entries()) counts.set(held.address.source, (counts.get(held.address.source) ?? 0) + 1);
-    return counts;
-  }
-
   /**
    * Forgets tokens that are of no use to anybody any more. To be called again and again: of very many, it looks at a part
    * each time.

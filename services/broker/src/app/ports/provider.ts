@@ -18,6 +18,11 @@ export interface ProviderCapabilities {
   readonly callsUpstream: boolean;
   /** Tokens are worth renewing ahead of their end. `false`: the same would come back, until the configuration changes. */
   readonly needsRefresher: boolean;
+  /**
+   * Fetches that are no further apart bring the same: what was revoked comes again, and another does after that. Default: the
+   * same again is what an upstream has kept, and a failure.
+   */
+  readonly repeatsWithinMs?: number;
   /** Callers may ask for scopes, an audience, a resource. `false`: a request that names one is refused. */
   readonly takesParameters: boolean;
 }

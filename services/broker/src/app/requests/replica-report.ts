@@ -9,6 +9,8 @@ import type {
 } from '@token-broker/protocol';
 import type { LeaseKeeper } from '../cluster/lease-keeper.js';
 import type { Readiness } from '../cluster/readiness.js';
+import { heldInParts } from '../memory/held-in-parts.js';
+import { countBySource } from '../memory/holdings.js';
 import type { Memory } from '../memory/memory.js';
 import type { Store } from '../ports/store.js';
 import type { Sources } from '../sources/sources.js';
@@ -40,13 +42,16 @@ export interface ReplicaReportPorts {
   readonly plannedAtMs: (held: Held) => number | undefined;
 }
 
-/** What this replica answers to an operator's question that went to all of them: from memory, at once. */
-export function replicaReport(ports: ReplicaReportPorts, { about, name = '' }: Inquiry): ReplicaReport {
+/**
+ * What this replica answers to an operator's question that went to all of them: from memory, a part of it at a time. Never
+ * rejects.
+ */
+export async function replicaReport(ports: ReplicaReportPorts, { about, name = '' }: Inquiry): Promise<ReplicaReport> {
   if (about === 'status') {
-    const sources = sourceCounts(ports);
+    const sources = await sourceCounts(ports);
     return { status: replicaStatus(ports, sources), sources };
   }
-  return { knowledge: about === 'source' ? knowledgeOfSource(ports, name) : knowledgeOfSlot(ports, name) };
+  return { knowledge: about === 'source' ? await knowledgeOfSource(ports, name) : knowledgeOfSlot(ports, name) };
 }
 
 type NamedCounts = SourceCounts & { readonly name: string };
@@ -82,8 +87,8 @@ function clockAheadMs({ clock, memory }: ReplicaReportPorts): number | null {
   return Math.round(wallAtLeaseMs - view.leasedRedisMs);
 }
 
-function sourceCounts({ memory, sources, tally }: ReplicaReportPorts): NamedCounts[] {
-  const held = memory.countBySource();
+async function sourceCounts({ clock, memory, sources, tally }: ReplicaReportPorts): Promise<NamedCounts[]> {
+  const held = await countBySource(memory, clock);
   return [...sources.current.sources.keys()].slice(0, SOURCES_TOLD).map((name) => {
     const { requests, memoryHits, refusals, idpCalls, idpErrors, callsSaved } = tally.of(name);
     return { name, held: held.get(name) ?? 0, requests, memoryHits, refusals, idpCalls, idpErrors, callsSaved };
@@ -96,10 +101,12 @@ function sumOf(all: readonly SourceCounts[]): SourceCounts {
   return sum;
 }
 
-function knowledgeOfSource(ports: ReplicaReportPorts, source: string): ReplicaKnowledge {
+async function knowledgeOfSource(ports: ReplicaReportPorts, source: string): Promise<ReplicaKnowledge> {
   const { clock, memory, tally, sync, broker, demandMs } = ports;
+  const held: Held[] = [];
+  for await (const part of heldInParts(memory, clock))
+    for (const token of part) if (token.address.source === source) held.push(token);
   const nowMs = clock.elapsedMs();
-  const held = [...memory.entries()].flatMap(([, token]) => (token.address.source === source ? [token] : []));
   const { lastFetch, lastFailure, callers } = tally.of(source);
   const ago = (atMs: number): number => Math.floor(nowMs - atMs);
   return {

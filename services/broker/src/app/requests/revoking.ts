@@ -22,6 +22,7 @@ import { resolveSelector, selectedByOf, slotsOf, type Resolved } from '../revoca
 import type { RevocationOrder, RevocationResult } from '../revocation/revocation-order.js';
 import { aboutOf } from '../revocation/revocation-records.js';
 import { revoke, type RevocationPorts } from '../revocation/revocation.js';
+import type { FoundSlot } from '../revocation/selection.js';
 import { askedBy } from './asked-by.js';
 import type { Span, SpanEnd, SpanFacts, Tracing } from '../ports/tracing.js';
 import { isFailure } from './refusal.js';
@@ -63,14 +64,19 @@ async function ordered(ports: RevokeVerbPorts, request: ServiceRequest, span: Sp
   if (!decoded.ok) return failure('BAD_REQUEST', decoded.error);
   const order = decoded.value;
   const startedAtMs = ports.clock.elapsedMs();
-  const resolved = await resolve(ports, order, startedAtMs);
+  const resolving = { ...ports, redisMs: () => redisTime(ports) };
+  const looked = <T>(look: () => Promise<T>): Promise<T> => lookedUp(ports, order, startedAtMs, look);
+  const resolved = await looked(() => resolveSelector(resolving, order.selector));
   if (isFailure(resolved)) return resolved;
   span.set({ selector: resolved.selectedBy, targets: resolved.targets.length });
   if (order.graceful === true && resolved.selectedBy !== 'slot' && resolved.selectedBy !== 'source')
     return failure('BAD_REQUEST', 'graceful: is for a slot or a source');
   if (order.dryRun === true) return rehearse(ports, resolved, startedAtMs);
-  if (order.graceful === true) return replace(ports, request, order, resolved, startedAtMs, span);
-  const doomed = order.atProvider === true ? await doomedTokens(ports, await slotsOf(ports, resolved)) : undefined;
+  // Who needs them one by one needs them before they end.
+  const slots =
+    order.graceful === true || order.atProvider === true ? await looked(() => slotsOf(ports, resolved)) : [];
+  if (order.graceful === true) return replace(ports, request, order, slots, startedAtMs, span);
+  const doomed = order.atProvider === true ? await looked(() => doomedTokens(ports, slots)) : undefined;
   const reply = await end(ports, request, order, resolved, startedAtMs, span);
   return doomed === undefined ? reply : withProvider(ports, request, order, reply, doomed, span);
 }
@@ -89,17 +95,18 @@ async function rehearse(ports: RevokeVerbPorts, resolved: Resolved, startedAtMs:
   };
 }
 
-/** An order that fails here already is a revocation that has failed: whoever watches must see it. */
-async function resolve(
-  ports: RevokeVerbPorts,
+/** An order that fails while it is looked up what it means is a revocation that has failed: whoever watches must see it. */
+async function lookedUp<T>(
+  { clock, metrics }: RevokeVerbPorts,
   { selector, dryRun }: RevokeRequest,
   startedAtMs: number,
-): Promise<Resolved | Failure> {
+  look: () => Promise<T>,
+): Promise<T> {
   try {
-    return await resolveSelector({ ...ports, redisMs: () => redisTime(ports) }, selector);
+    return await look();
   } catch (error) {
-    const tookMs = ports.clock.elapsedMs() - startedAtMs;
-    if (dryRun !== true) ports.metrics.revocationDone(selectedByOf(selector), 'failed', tookMs);
+    const tookMs = clock.elapsedMs() - startedAtMs;
+    if (dryRun !== true) metrics.revocationDone(selectedByOf(selector), 'failed', tookMs);
     throw error;
   }
 }
@@ -130,12 +137,11 @@ async function replace(
   ports: RevokeVerbPorts,
   request: ServiceRequest,
   order: RevokeRequest,
-  resolved: Resolved,
+  slots: readonly FoundSlot[],
   startedAtMs: number,
   span: Span,
 ): Promise<RevokeReply> {
   const limitMs = order.timeoutMs ?? DEFAULT_PROVIDER_MS;
-  const slots = await slotsOf(ports, resolved);
   const { targets, doomed, outcome } = await fetchSuccessors(ports, slots, limitMs, span);
   const gone = new Set(targets.flatMap(({ target }) => (target.kind === 'slot' ? [target.slot] : [])));
   const found = slots.filter(({ slot }) => gone.has(slot));

@@ -1,6 +1,8 @@
+import type { Clock } from '@token-broker/foundation';
 import type { BudgetStatus, RefreshTokenStatus, StatusReply } from '@token-broker/protocol';
 import type { BudgetWatch } from '../upstream/budget-watch.js';
 import type { Governor } from '../upstream/governor.js';
+import { countBySource } from '../memory/holdings.js';
 import type { Memory } from '../memory/memory.js';
 import type { RefreshTokens } from '../upstream/refresh-tokens.js';
 import type { Source, Sources } from '../sources/sources.js';
@@ -8,6 +10,7 @@ import type { Tally } from './tally.js';
 import { windowText } from '../upstream/window-text.js';
 
 export interface SourceStatusPorts {
+  readonly clock: Clock;
   readonly sources: Sources;
   readonly memory: Memory;
   readonly tally: Tally;
@@ -21,8 +24,8 @@ export async function sourceStatuses(
   ports: SourceStatusPorts,
   paused: ReadonlyMap<string, number>,
 ): Promise<StatusReply['sources']> {
-  const { sources, memory, tally } = ports;
-  const heldBySource = memory.countBySource();
+  const { clock, sources, memory, tally } = ports;
+  const heldBySource = await countBySource(memory, clock);
   return Promise.all(
     [...sources.current.sources.values()].map(async (source) => {
       const { name, provider } = source.configuration;

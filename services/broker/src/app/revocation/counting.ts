@@ -1,10 +1,13 @@
 import type { RevokeReply } from '@token-broker/protocol';
 import { StoreError, type CountRequest, type Store } from '../ports/store.js';
+import { inTurns } from './in-turns.js';
 import type { Ended, RevocationTarget } from './revocation-order.js';
 import type { FoundSlot } from './selection.js';
 
-/** No more are counted, give or take one page: Redis needs a second for 150,000. */
+/** No more are counted, give or take a few pages: Redis needs a second for 150,000. */
 const COUNT_LIMIT = 100_000;
+/** Partitions that are counted at once, one page of each at a time: Redis has others to serve. */
+const PARTITIONS_AT_ONCE = 4;
 /** Sources that a reply counts by name. */
 const SOURCES_NAMED = 1_000;
 
@@ -41,23 +44,25 @@ export async function countEnded(store: Store, ended: readonly Ended[]): Promise
   }
 }
 
-/** One page after the other, so that Redis has time for others. */
 async function countAll(store: Store, requests: readonly CountRequest[]): Promise<Counts> {
   const bySource = new Map<string, number>();
-  let slots = 0;
-  for (const request of requests) {
+  const seen = { slots: 0, all: true };
+  await inTurns(requests, PARTITIONS_AT_ONCE, async (request) => {
     let cursor: string | undefined;
     do {
-      if (slots >= COUNT_LIMIT) return { ...countsOf(slots, bySource), truncated: true };
+      if (seen.slots >= COUNT_LIMIT) {
+        seen.all = false;
+        return;
+      }
       const page = await store.count(request, cursor);
       for (const [source, many] of page.bySource) {
-        slots += many;
+        seen.slots += many;
         add(bySource, source, many);
       }
       cursor = page.next;
     } while (cursor !== undefined);
-  }
-  return countsOf(slots, bySource);
+  });
+  return { ...countsOf(seen.slots, bySource), ...(seen.all ? {} : { truncated: true }) };
 }
 
 function add(bySource: Map<string, number>, source: string, many: number): void {

@@ -81,22 +81,24 @@ it('ends the token also where Redis cannot tell who is connected, and says that 
   expect(new Set(answers.map(({ accessToken }) => accessToken))).toEqual(new Set(['token-2']));
 });
 
-it.each([
+it.each<[string, object, object?]>([
   ['slot', { slot: 'abcdefghijklmnopqrstuv' }],
   ['source', { source: 'payments-api' }],
+  ['source', { source: 'payments-api' }, { graceful: true }],
+  ['source', { source: 'payments-api' }, { atProvider: true }],
   ['all', { all: true }],
   ['provider', { provider: 'oauth2' }],
   ['caller', { caller: 'orders' }],
   ['token', { tokenSha256: '0f'.repeat(32) }],
   ['subject', { subject: 'jane' }],
   ['issued-before', { issuedBeforeMs: 1 }],
-])('counts one that fails before anything is revoked: %s', async (selectedBy, selector) => {
+])('counts one that fails before anything is revoked: %s %o', async (selectedBy, selector, more = {}) => {
   const cluster = await clusterOf(1);
   const one = first(cluster);
   one.store.wire = away();
   expect((await revoke(one, { selector, dryRun: true })).error?.code).toBe('STORE_UNAVAILABLE');
   expect(one.metrics.count('revocationDone')).toBe(0);
-  expect((await revoke(one, { selector, reason: 'a test' })).error?.code).toBe('STORE_UNAVAILABLE');
+  expect((await revoke(one, { selector, reason: 'a test', ...more })).error?.code).toBe('STORE_UNAVAILABLE');
   expect(one.metrics.count('revocationDone', selectedBy, 'failed')).toBe(1);
 });
 
