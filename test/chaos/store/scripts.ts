@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { FaultProxy } from '@token-broker/testing';
 
-/** Scripts of a partition in `services/broker/lua`, and the files that each is made of. */
+/** All scripts of a partition in `services/broker/lua`, and the files that each is made of. */
 export const SCRIPT_FILES = {
   read: ['prelude', 'slot', 'read'],
   reserve: ['prelude', 'slot', 'reserve'],
   commit: ['prelude', 'slot', 'commit'],
   fail: ['prelude', 'slot', 'fail'],
+  abandon: ['prelude', 'slot', 'abandon'],
   reject: ['prelude', 'slot', 'reject'],
   revoke: ['prelude', 'revoke'],
   confirm: ['prelude', 'confirm'],
@@ -15,6 +16,9 @@ export const SCRIPT_FILES = {
   leave: ['prelude', 'leave'],
   policy: ['prelude', 'policy'],
   list: ['prelude', 'list'],
+  scan: ['prelude', 'scan'],
+  count: ['prelude', 'count'],
+  pause: ['prelude', 'pause'],
 } as const;
 
 export type ScriptName = keyof typeof SCRIPT_FILES;

@@ -169,6 +169,8 @@ async function end(
   const { ended, ...result } = targets.length > 0 ? await revoke(ports, order) : await endNothing(ports, order);
   const tookMs = ports.clock.elapsedMs() - startedAtMs;
   const counts = found === undefined ? await countEnded(ports.store, ended) : countFound(found);
+  if (counts.slots === undefined)
+    ports.log.warn('revocation: what it has ended could not be counted', { revocation: result.id });
   return { v: 1, dryRun: false, ...counts, ...doubtsOf(resolved), ...result, tookMs };
 }
 

@@ -70,6 +70,10 @@ it('has revoked where what went cannot be counted, and names no number', async (
   const reply = await revoke(one);
   expect(reply).toMatchObject({ complete: true });
   expect(reply).not.toHaveProperty('slots');
+  expect(one.log.lines.at(-1)).toMatchObject({
+    level: 'warn',
+    message: expect.stringContaining('could not be counted') as string,
+  });
 });
 
 it('ends the token also where Redis cannot tell who is connected, and says that nothing is promised', async () => {
