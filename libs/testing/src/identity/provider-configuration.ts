@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, randomBytes, type JsonWebKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, type JsonWebKey } from 'node:crypto';
 import type Provider from 'oidc-provider';
 import type { ResourceServerInfo } from 'oidc-provider';
 import { JWT_BEARER, registerExtensionGrants, TOKEN_EXCHANGE } from './extension-grants.js';
@@ -182,7 +182,13 @@ function livesOf({ tokenLifeSeconds = 3600 }: ProviderOptions): Readonly<Record<
 }
 
 function createSigningKey(): { readonly private: JsonWebKey; readonly public: JsonWebKey } {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey: der } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+  });
+  // Read anew: Node 20 waits for itself for ever where the generator of a key is collected while that key is exported.
+  const privateKey = createPrivateKey({ key: der, type: 'pkcs8', format: 'der' });
   const about = { use: 'sig', alg: 'ES256', kid: randomBytes(8).toString('hex') };
   return {
     private: { ...privateKey.export({ format: 'jwk' }), ...about },
